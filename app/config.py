@@ -1,0 +1,83 @@
+"""Settings: the only reader of the environment.
+
+What belongs to an installation (where the database is, the secret) is here. What belongs to the
+company (reporting currency, margins, grace) is stored in the database with versions, because
+figures depend on it.
+"""
+
+import contextlib
+import os
+import secrets
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from app.errors import Misconfigured
+
+MINIMUM_SECRET_LENGTH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    database_url: str
+    secret_key: str
+    data_folder: Path
+    is_production: bool
+    trusted_hosts: tuple[str, ...]
+    port: int
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read TENURE_* and the customary DATABASE_URL and PORT; refuse what would be unsafe."""
+        folder = Path(environ.get("TENURE_DATA", "var"))
+        is_production = environ.get("TENURE_ENV", "development") == "production"
+        return cls(
+            database_url=_database_url(environ.get("DATABASE_URL") or f"sqlite:///{folder / 'tenure.db'}"),
+            secret_key=_secret_key(environ.get("TENURE_SECRET_KEY"), folder, is_production=is_production),
+            data_folder=folder,
+            is_production=is_production,
+            trusted_hosts=tuple(environ.get("TENURE_TRUSTED_HOSTS", "127.0.0.1,localhost").split(",")),
+            port=_port(environ.get("PORT", "8000")),
+        )
+
+
+def _database_url(url: str) -> str:
+    if url.startswith("postgres://"):
+        url = "postgresql://" + url.removeprefix("postgres://")
+    if not url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+        raise Misconfigured("DATABASE_URL must begin with sqlite:/// or postgresql://.")
+    return url
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise Misconfigured(f"PORT must be a number from 1 to 65535, not {text!r}.")
+    return int(text)
+
+
+def _secret_key(given: str | None, folder: Path, *, is_production: bool) -> str:
+    """The given secret; outside production one is made once and kept beside the database."""
+    if given is not None and len(given) >= MINIMUM_SECRET_LENGTH:
+        return given
+    if is_production or given is not None:
+        raise Misconfigured(
+            f"TENURE_SECRET_KEY must be set to at least {MINIMUM_SECRET_LENGTH} random characters, for example the "
+            "output of: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
+        )
+    path = folder / "secret_key"
+    if not path.exists():
+        _write_once(path, secrets.token_urlsafe(48))
+    return path.read_text()
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Create the file whole and readable by its owner only, or leave the one that another process made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+    with contextlib.suppress(FileExistsError):
+        os.link(name, path)
+    Path(name).unlink()

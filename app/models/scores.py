@@ -1,0 +1,127 @@
+"""What the night computes: runs, the pointer to the published one, and what each said."""
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, LargeBinary, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Base, UTCDateTime
+from app.models.versions import Id
+
+
+class ModelRun(Base):
+    """One fit and scoring as of a date, from what was known at an instant. Never changed once published.
+
+    `document` is the model as JSON numbers, `sha256` its digest.
+    """
+
+    __tablename__ = "model_runs"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(30))  # churn
+    as_of: Mapped[date]
+    known_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    definition: Mapped[str] = mapped_column(String(50))
+    basis: Mapped[str] = mapped_column(String(20))  # account, segment, prior, not_applicable
+    basis_reason: Mapped[str] = mapped_column(Text)
+    currency: Mapped[str] = mapped_column(String(3))
+    document: Mapped[str] = mapped_column(Text)
+    sha256: Mapped[str] = mapped_column(String(64))
+    report: Mapped[dict[str, Any]] = mapped_column(JSON)  # counts, guards, defaults used for LTV
+
+
+class PublishedRun(Base):
+    """The one pointer per kind: readers see the old run or the new, whole."""
+
+    __tablename__ = "published_runs"
+
+    kind: Mapped[str] = mapped_column(String(30), primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("model_runs.id"))
+
+
+class Score(Base):
+    """What a run says of an account.
+
+    Curves are little-endian float32, one value a month ahead: `survival` S(k) of the account,
+    `retention` R(k) of its revenue, and their bounds at 90 %. LTV at the run's default horizon,
+    discount and margin is stored to sort by; any other is computed from R.
+    """
+
+    __tablename__ = "scores"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("model_runs.id"), primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"), primary_key=True, index=True)
+    status: Mapped[str] = mapped_column(String(20))  # live, churned, not_applicable
+    basis: Mapped[str] = mapped_column(String(20))
+    arr_minor: Mapped[int] = mapped_column(BigInteger)  # in the run's currency
+    tenure_months: Mapped[int | None] = mapped_column(Integer)
+    started_on: Mapped[date | None]
+    renewal_on: Mapped[date | None]
+    survival: Mapped[bytes | None] = mapped_column(LargeBinary)
+    survival_lower: Mapped[bytes | None] = mapped_column(LargeBinary)
+    survival_upper: Mapped[bytes | None] = mapped_column(LargeBinary)
+    retention: Mapped[bytes | None] = mapped_column(LargeBinary)  # null where equal to survival
+    retention_lower: Mapped[bytes | None] = mapped_column(LargeBinary)
+    retention_upper: Mapped[bytes | None] = mapped_column(LargeBinary)
+    churn_probability: Mapped[float | None]  # within 12 months
+    renewal_churn_probability: Mapped[float | None]  # up to and at the next renewal
+    health: Mapped[float | None]
+    band: Mapped[str | None] = mapped_column(String(10))  # good, watch, risk
+    coverage: Mapped[float | None]
+    contributions: Mapped[list[Any] | None] = mapped_column(JSON)
+    ltv_residual_minor: Mapped[int | None] = mapped_column(BigInteger)
+    ltv_residual_lower_minor: Mapped[int | None] = mapped_column(BigInteger)
+    ltv_residual_upper_minor: Mapped[int | None] = mapped_column(BigInteger)
+    ltv_expansion_minor: Mapped[int | None] = mapped_column(BigInteger)
+    monthly_drift: Mapped[float | None]
+    supported_months: Mapped[int | None]  # beyond this month the curve is extrapolated
+
+    __table_args__ = (
+        Index("ix_scores_run_id_churn_probability", "run_id", "churn_probability"),
+        Index("ix_scores_run_id_health", "run_id", "health"),
+        Index("ix_scores_run_id_arr_minor", "run_id", "arr_minor"),
+        Index("ix_scores_run_id_ltv_residual_minor", "run_id", "ltv_residual_minor"),
+    )
+
+
+class FeatureSnapshot(Base):
+    """The feature values (little-endian float64, in the order of the run's document) an account was scored on."""
+
+    __tablename__ = "feature_snapshots"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("model_runs.id"), primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"), primary_key=True)
+    landmark: Mapped[date]
+    values: Mapped[bytes] = mapped_column(LargeBinary)
+    coverage: Mapped[float]
+
+
+class GroupDraws(Base):
+    """Joint posterior draws of a group's undiscounted revenue by month (draws x months, float32)."""
+
+    __tablename__ = "group_draws"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("model_runs.id"), primary_key=True)
+    group_by: Mapped[str] = mapped_column(String(30), primary_key=True)
+    group: Mapped[str] = mapped_column("group_name", String(200), primary_key=True)
+    accounts: Mapped[int]
+    arr_minor: Mapped[int] = mapped_column(BigInteger)
+    months: Mapped[int]
+    expected: Mapped[bytes] = mapped_column(LargeBinary)  # months, float64: MRR x R summed over the accounts
+    expected_expansion: Mapped[bytes] = mapped_column(LargeBinary)
+    extrapolated: Mapped[bytes] = mapped_column(LargeBinary)  # the part of `expected` beyond the observed tenure
+    draws: Mapped[bytes] = mapped_column(LargeBinary)
+    monthly_logo_churn: Mapped[float | None]  # over the last 12 months, for the formula LTV
+
+
+class RetentionCurve(Base):
+    """Kaplan-Meier of a group as of the run's date, with interval and numbers at risk."""
+
+    __tablename__ = "retention_curves"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("model_runs.id"), primary_key=True)
+    group_by: Mapped[str] = mapped_column(String(30), primary_key=True)
+    group: Mapped[str] = mapped_column("group_name", String(200), primary_key=True)
+    curve: Mapped[dict[str, Any]] = mapped_column(JSON)

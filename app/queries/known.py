@@ -1,0 +1,38 @@
+"""As known at: the versions that were in force at an instant of recording."""
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.orm import Session
+
+from app.errors import Invalid
+from app.models.versions import Change, Version
+
+
+def last_recorded_at(session: Session) -> datetime | None:
+    """The last tick of the clock of recording; none before the first change."""
+    return session.scalar(select(func.max(Change.recorded_at)))
+
+
+def resolve_known_at(session: Session, known_at: datetime | None, *, now: datetime) -> datetime:
+    """The instant a question is answered at: the last tick, if it names none or a later one up to now.
+
+    Raises Invalid for an instant in the future: what will be known then cannot be promised.
+    """
+    if known_at is not None and known_at > now:
+        raise Invalid("known_at lies in the future; leave it out for what is known now.")
+    last = last_recorded_at(session)
+    if last is None:
+        return known_at or now
+    return last if known_at is None else min(known_at, last)
+
+
+def in_force(table: type[Version], known_at: datetime) -> ColumnElement[bool]:
+    """The condition that a version was recorded by `known_at` and not yet replaced then.
+
+    Asked from the far end: the changes after `known_at` are few, and none for the present.
+    """
+    later = select(Change.id).where(Change.recorded_at > known_at).scalar_subquery()
+    return table.change_id.not_in(later) & or_(
+        table.superseded_change_id.is_(None), table.superseded_change_id.in_(later)
+    )

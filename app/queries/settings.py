@@ -1,0 +1,58 @@
+"""The company's settings: what figures depend on, as of a day and as known at an instant."""
+
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from app.models.settings import SettingVersion
+from app.queries.known import in_force, last_recorded_at
+
+
+@dataclass(frozen=True, slots=True)
+class CompanySettings:
+    """Each field is a setting; its default holds until the company says otherwise."""
+
+    reporting_currency: str = "USD"
+    reporting_timezone: str = "UTC"
+    fiscal_year_start_month: int = 1
+    grace_days: int = 30
+    tracked_from: date | None = None  # the first month with complete records of churn; none: from the first contract
+    gross_margin: Decimal = Decimal("0.80")
+    annual_discount_rate: Decimal = Decimal("0.10")
+    ltv_horizon_months: int = 60
+    reference_churn: Decimal = Decimal("0.10")  # a year; the scale of the health bands
+    minimum_coverage: Decimal = Decimal("0.40")  # below it a health score is withheld
+
+
+# JSON has neither decimals nor dates; they are stored as text.
+DECODE: dict[str, Any] = {
+    "tracked_from": date.fromisoformat,
+    "gross_margin": Decimal,
+    "annual_discount_rate": Decimal,
+    "reference_churn": Decimal,
+    "minimum_coverage": Decimal,
+}
+NAMES = tuple(field.name for field in fields(CompanySettings))
+
+
+def load_company_settings(
+    session: Session, *, as_of: date | None = None, known_at: datetime | None = None
+) -> CompanySettings:
+    """The settings in force on `as_of` (none: the newest) as known at `known_at` (none: now)."""
+    known = known_at or last_recorded_at(session)
+    if known is None:
+        return CompanySettings()
+    day = as_of or date.max
+    rows = session.execute(
+        select(SettingVersion.name, SettingVersion.value).where(
+            in_force(SettingVersion, known),
+            SettingVersion.name.in_(NAMES),
+            SettingVersion.valid_from <= day,
+            or_(SettingVersion.valid_to.is_(None), SettingVersion.valid_to > day),
+        )
+    )
+    return CompanySettings(**{name: DECODE.get(name, lambda value: value)(value) for name, value in rows})

@@ -154,7 +154,7 @@ class FeatureTable:
     landmark: Days
     started_on: Days
     term_months: Ints
-    renewal_on: Days  # the first day after the present term; NaT where the term is one month
+    renewal_on: Days  # the first day after the terms signed so far; NaT where the term is one month
     committed_until: Days  # the first day outside a committed, non-cancellable term; NaT where none
     mrr: Floats
     names: tuple[str, ...]

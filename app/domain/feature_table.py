@@ -1,0 +1,164 @@
+"""The one feature function, for training and for scoring alike."""
+
+import numpy as np
+
+from app.domain.feature_catalog import (
+    FEATURES,
+    MILESTONES,
+    SURVEYS,
+    TICKETS,
+    TOUCHES,
+    feature_specs,
+    level_names,
+)
+from app.domain.feature_clock import read_clock
+from app.domain.feature_rows import Rows, first_day, lay_rows, months_before
+from app.domain.feature_usage import usage_columns
+from app.domain.feature_windows import NEVER, Marks, lay_marks
+from app.domain.features import AttributeFacts, Bools, Facts, FeatureSpec, FeatureTable, Floats
+from app.domain.months import Days, Ints
+
+_SUPPORT_DAYS = np.timedelta64(90, "D")
+_LONGEST_WITHOUT_CONTACT_DAYS = 180
+
+
+def build_features(facts: Facts, landmarks: Days, *, catalog: tuple[FeatureSpec, ...] = FEATURES) -> FeatureTable:
+    """Features of every account at every landmark at which it was a customer, from what was known by then.
+
+    A row exists where a spell is live (`started_on <= L < ended_on`) and a live line of the
+    account is known (`available_on < L`): an account in grace, or one whose contract was recorded
+    only later, has none. A fact counts at L only if its own day and its `available_on` lie before
+    L; a contract line or an attribute is in force from its first day on, L included, if it was
+    known before L. What became available on or after L changes no byte of L's rows, and the order
+    of the facts changes none at all.
+
+    Columns are `feature_specs(facts, catalog)`. NaN: the feed was absent (before its first day, or
+    silent over all accounts for longer than its cadence), or the account has no such fact (no
+    seats, no answer, no plan). 0: the feed was there and nothing happened. Usage counts from the
+    start of the spell, by days of exposure, so that a young account is not taken for an idle one;
+    under a week of exposure it is NaN. Landmarks may come in any order. Cost is linear in facts
+    and in spells x landmarks. Raises ValueError for a catalog entry that is not known here.
+    """
+    grid: Days = np.unique(landmarks.astype("datetime64[D]"))
+    clock = read_clock(facts.lines, grid)
+    rows = lay_rows(facts.spells, grid, clock=clock)
+    mrr = clock.mrr[rows.clock_row]
+    columns = {
+        **usage_columns(facts, rows),
+        **_onboarding_columns(facts, rows),
+        **_ticket_columns(facts, rows),
+        **_survey_columns(facts, rows),
+        "days_since_contact": _days_since_contact(facts, rows),
+        "log_mrr": np.log1p(mrr),
+        "returned": (facts.spells.number[rows.spell] > 1).astype(np.float64),
+        **_level_columns(facts, rows),
+    }
+    names = tuple(spec.name for spec in feature_specs(facts, catalog))
+    if unknown := sorted(set(names) - set(columns)):
+        raise ValueError(f"no such feature: {', '.join(unknown)}")
+    return FeatureTable(
+        account=rows.account,
+        spell=rows.spell,
+        landmark=rows.landmark,
+        started_on=rows.started_on,
+        term_months=clock.term_months[rows.clock_row],
+        renewal_on=clock.renewal_on[rows.clock_row],
+        committed_until=clock.committed_until[rows.clock_row],
+        mrr=mrr,
+        names=names,
+        values=np.array([columns[name] for name in names]).reshape(len(names), len(mrr)).T.copy(),
+    )
+
+
+def _onboarding_columns(facts: Facts, rows: Rows) -> dict[str, Floats]:
+    """A plan whose milestones are all older than a year says 0: its time is over."""
+    plan = facts.milestones
+    known_on = np.maximum(plan.available_on, plan.done_available_on)
+    year = months_before(rows.grid, 12)
+
+    def count(known: Days, kept: Bools) -> Floats:
+        marks = _lay(facts, rows, account=plan.account[kept], day=plan.due_on[kept], available_on=known[kept])
+        return marks.counts(year)[rows.account, rows.at]
+
+    planned = _lay(facts, rows, account=plan.account, day=plan.available_on, available_on=plan.available_on)
+    done = _lay(facts, rows, account=plan.account, day=plan.done_on, available_on=known_on)
+    last_day = np.maximum(planned.company_last_days(), done.company_last_days())
+    in_use = rows.is_fresh(MILESTONES, last_day) & (first_day(facts, MILESTONES) < rows.landmark)
+    has_plan = in_use & (planned.last_days() > NEVER)[rows.account, rows.at]
+    due = count(plan.available_on, np.ones(len(plan.account), dtype=bool))
+    missed = due - count(known_on, plan.done_on <= plan.due_on)
+    still_open = due - count(np.maximum(known_on, plan.done_on), ~np.isnat(plan.done_on))
+    return {
+        "onboarding_late": np.where(has_plan, missed / np.maximum(due, 1.0), np.nan),
+        "onboarding_overdue": np.where(has_plan, still_open / np.maximum(due, 1.0), np.nan),
+    }
+
+
+def _ticket_columns(facts: Facts, rows: Rows) -> dict[str, Floats]:
+    tickets, since = facts.tickets, rows.grid - _SUPPORT_DAYS
+    marks = _lay(facts, rows, account=tickets.account, day=tickets.opened_on, available_on=tickets.available_on)
+    start = np.maximum(since[rows.at], rows.started_on)
+    covered = rows.is_fresh(TICKETS, marks.company_last_days()) & (first_day(facts, TICKETS) <= start)
+    opened = marks.counts(since)[rows.account, rows.at]
+    escalated = marks.only(tickets.escalated).counts(since)[rows.account, rows.at]
+    return {
+        "tickets_90d": np.where(covered, opened, np.nan),
+        "escalations_90d": np.where(covered, escalated, np.nan),
+    }
+
+
+def _survey_columns(facts: Facts, rows: Rows) -> dict[str, Floats]:
+    surveys = facts.surveys
+    marks = _lay(facts, rows, account=surveys.account, day=surveys.answered_on, available_on=surveys.available_on)
+    in_use = rows.is_fresh(SURVEYS, marks.company_last_days()) & (first_day(facts, SURVEYS) < rows.landmark)
+    oldest = months_before(rows.grid, 12).astype(np.int64)[rows.at]
+    columns: dict[str, Floats] = {}
+    for name, kept in (("nps", surveys.is_nps), ("csat", ~surveys.is_nps)):
+        answers = marks.only(kept)
+        asked = in_use & (answers.company_last_days() > NEVER)[rows.at]
+        answered = asked & (answers.last_days()[rows.account, rows.at] >= oldest)
+        latest = answers.means_on_last_days(surveys.score[kept])[rows.account, rows.at]
+        columns[name] = np.where(answered, latest, np.nan)
+        columns[f"{name}_missing"] = np.where(asked, ~answered, np.nan)
+    return columns
+
+
+def _days_since_contact(facts: Facts, rows: Rows) -> Floats:
+    touches, first_on = facts.touches, first_day(facts, TOUCHES)
+    marks = _lay(facts, rows, account=touches.account, day=touches.occurred_on, available_on=touches.available_on)
+    in_use = rows.is_fresh(TOUCHES, marks.company_last_days()) & (first_on < rows.landmark)
+    start = np.maximum(rows.started_on, first_on).astype(np.int64)
+    last = np.maximum(marks.last_days()[rows.account, rows.at], start)
+    days = np.minimum(rows.landmark.astype(np.int64) - last, _LONGEST_WITHOUT_CONTACT_DAYS)
+    return np.where(in_use, days.astype(np.float64), np.nan)
+
+
+def _level_columns(facts: Facts, rows: Rows) -> dict[str, Floats]:
+    version = _attributes_in_force(facts.attributes, rows, accounts=len(facts.account_ids))
+    columns: dict[str, Floats] = {}
+    for kind, levels, held in (
+        ("segment", facts.segments, facts.attributes.segment),
+        ("channel", facts.channels, facts.attributes.channel),
+    ):
+        level = np.append(held, -1)[version]
+        for index, name in enumerate(level_names(kind, levels)):
+            columns[name] = np.where(level >= 0, (level == index).astype(np.float64), np.nan)
+    return columns
+
+
+def _attributes_in_force(versions: AttributeFacts, rows: Rows, *, accounts: int) -> Ints:
+    """Row of the version with the latest (valid_from, available_on) in force and known, -1 if none."""
+    first = np.maximum(
+        np.searchsorted(rows.grid, versions.valid_from),
+        np.searchsorted(rows.grid, versions.available_on, side="right"),
+    )
+    order = np.lexsort((versions.channel, versions.segment, versions.available_on, versions.valid_from))
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    best = np.full((accounts, len(rows.grid) + 1), -1)
+    np.maximum.at(best, (versions.account, first), rank)
+    return np.append(order, -1)[np.maximum.accumulate(best, axis=1)[rows.account, rows.at]]
+
+
+def _lay(facts: Facts, rows: Rows, *, account: Ints, day: Days, available_on: Days) -> Marks:
+    return lay_marks(rows.grid, account, groups=len(facts.account_ids), day=day, available_on=available_on)

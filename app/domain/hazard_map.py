@@ -1,0 +1,149 @@
+"""Maximum a posteriori fit of a logistic hazard whose predictor is bilinear in clock and features.
+
+eta[i, s] = phi[i, s]' Theta z[i], with phi the clock columns (cases x months x A), z = (1, features)
+(cases x B) and Theta (A x B) zero outside a fixed mask. One term of the predictor is one cell of the
+mask. Nothing of size rows x terms is ever built: gradient and Hessian gather over months first.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.domain.features import Bools, Floats
+
+MOST_STEPS = 100
+MOST_HALVINGS = 40
+TOLERANCE = 1e-14  # on the squared Newton decrement, g' H^-1 g
+_CHUNK = 4_000
+
+
+class FitDidNotConvergeError(ValueError):
+    """Newton's method did not reach the maximum; the fit must not be used."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """Weighted Bernoulli rows: `target` and `weight` are cases x months, `mask` is A x B."""
+
+    phi: Floats
+    z: Floats
+    target: Floats
+    weight: Floats
+    mask: Bools
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scaling:
+    """Terms standardised over the weighted rows: standardised = (term - mean) / scale, the first is 1."""
+
+    mean: Floats
+    scale: Floats
+
+    def matrix(self) -> Floats:
+        """The map from coefficients of standardised terms to coefficients of the terms themselves."""
+        matrix = np.diag(1.0 / self.scale)
+        matrix[0, 1:] = -self.mean[1:] / self.scale[1:]
+        return matrix
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prior:
+    """Independent normals on the coefficients of the standardised terms."""
+
+    mean: Floats
+    sd: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Posterior:
+    """Mode and Laplace covariance of the coefficients of the standardised terms."""
+
+    mode: Floats
+    covariance: Floats
+    n_steps: int
+
+
+def scale_terms(problem: Problem) -> Scaling:
+    """Weighted mean and standard deviation of each term; a term that is constant keeps scale 1.
+
+    Terms of a feature by itself (clock column 0) are standardised features already and are left as they are.
+    """
+    clock, feature = np.nonzero(problem.mask)
+    total = max(float(problem.weight.sum()), 1e-300)
+    first = np.einsum("nh,nha->na", problem.weight, problem.phi)
+    second = np.einsum("nh,nha->na", problem.weight, problem.phi**2)
+    mean = np.einsum("nj,nj->j", first[:, clock], problem.z[:, feature]) / total
+    square = np.einsum("nj,nj->j", second[:, clock], problem.z[:, feature] ** 2) / total
+    sd = np.sqrt(np.maximum(square - mean**2, 0.0))
+    as_is = (clock == 0) | (sd < 1e-9)
+    mean = np.where(clock == 0, 0.0, mean)
+    return Scaling(mean=mean, scale=np.where(as_is, 1.0, sd))
+
+
+def fit_posterior(problem: Problem, scaling: Scaling, *, prior: Prior, start: Floats) -> Posterior:
+    """The posterior mode by Newton with step-halving.
+
+    Converged means g' H^-1 g <= 1e-14 at the mode; the objective is strictly convex, so that this is the
+    only maximum. FitDidNotConvergeError after 100 steps, or where no halving lowers the objective.
+    """
+    mode, scaled = start.copy(), scaling.matrix()
+    value, gradient, hessian = _evaluate(problem, mode, scaled=scaled, prior=prior)
+    for n_steps in range(MOST_STEPS):
+        step = -np.linalg.solve(hessian, gradient)
+        if -float(gradient @ step) <= TOLERANCE:
+            covariance = np.linalg.inv(hessian)
+            return Posterior(mode=mode, covariance=(covariance + covariance.T) / 2, n_steps=n_steps)
+        for _ in range(MOST_HALVINGS):
+            candidate = _evaluate(problem, mode + step, scaled=scaled, prior=prior)
+            if candidate[0] <= value + 1e-12 * (1.0 + abs(value)):
+                break
+            step /= 2
+        else:
+            raise FitDidNotConvergeError(f"no step lowers the objective after {n_steps} Newton steps")
+        mode, (value, gradient, hessian) = mode + step, candidate
+    raise FitDidNotConvergeError(f"not converged after {MOST_STEPS} Newton steps")
+
+
+def _evaluate(problem: Problem, mode: Floats, *, scaled: Floats, prior: Prior) -> tuple[float, Floats, Floats]:
+    """Minus the log posterior, its gradient and Hessian in the standardised coefficients."""
+    theta = np.zeros(problem.mask.shape)
+    theta[problem.mask] = scaled @ mode
+    size = len(mode)
+    value, gradient, hessian = 0.0, np.zeros(size), np.zeros((size, size))
+    for part in _chunks(problem):
+        eta = np.einsum("nha,na->nh", part.phi, part.z @ theta.T)
+        value += float((part.weight * (np.logaddexp(0.0, eta) - part.target * eta)).sum())
+        p = expit(eta)
+        residual = part.weight * (p - part.target)
+        gradient += (np.einsum("nh,nha->an", residual, part.phi) @ part.z)[problem.mask]
+        hessian += _gather_hessian(part, part.weight * p * (1.0 - p))
+    away = (mode - prior.mean) / prior.sd
+    value += 0.5 * float(away @ away)
+    return value, scaled.T @ gradient + away / prior.sd, scaled.T @ hessian @ scaled + np.diag(prior.sd**-2.0)
+
+
+def _gather_hessian(part: Problem, variance: Floats) -> Floats:
+    terms = [np.flatnonzero(row) for row in part.mask]
+    start = np.concatenate([[0], np.cumsum([len(t) for t in terms])])
+    weighted = part.phi * variance[:, :, None]
+    moments = np.matmul(weighted.transpose(0, 2, 1), part.phi)
+    hessian = np.empty((start[-1], start[-1]))
+    for a, left in enumerate(terms):
+        for c, right in enumerate(terms[: a + 1]):
+            block = part.z[:, left].T @ (part.z[:, right] * moments[:, a, c, None])
+            hessian[start[a] : start[a + 1], start[c] : start[c + 1]] = block
+            hessian[start[c] : start[c + 1], start[a] : start[a + 1]] = block.T
+    return hessian
+
+
+def _chunks(problem: Problem) -> Iterator[Problem]:
+    for start in range(0, len(problem.z), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        yield Problem(problem.phi[rows], problem.z[rows], problem.target[rows], problem.weight[rows], problem.mask)
+
+
+def expit(eta: Floats) -> Floats:
+    """1 / (1 + exp(-eta)), without overflow."""
+    result: Floats = 0.5 * (1.0 + np.tanh(0.5 * eta))
+    return result

@@ -1,0 +1,95 @@
+"""Which months of which spells the hazard learns from, and how much each row counts."""
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+
+from app.domain.features import Bools, FeatureTable, Floats, Spells
+from app.domain.hazard_clock import landmark_offsets, month_offsets
+from app.domain.months import Ints
+
+MOST_CASES = 60_000  # beyond, spells without churn are sampled and weighted up
+AT_RISK_FOR_SUPPORT = 10
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingRows:
+    """Row (case i, month s) is at risk for s = 1..last_month[i]; a case is a row of the feature table.
+
+    `weight` (cases x horizon) is 1 / (number of landmarks that cover the same spell and month),
+    so that every month of a spell counts once; 0 where not at risk.
+    """
+
+    table_row: Ints
+    spell: Ints
+    last_month: Ints
+    event_month: Ints  # the month of churn, 0 for none within the horizon
+    weight: Floats
+
+    @property
+    def n_churns(self) -> int:
+        """Spells whose churn is among the rows."""
+        return len(np.unique(self.spell[self.event_month > 0]))
+
+
+def build_training_rows(
+    table: FeatureTable, spells: Spells, *, as_of: date, tracked_from: date, horizon_months: int
+) -> TrainingRows:
+    """The rows of the landmarks in [`tracked_from`, `as_of`), ordered by account and landmark.
+
+    A spell that ended by churn before `as_of` has its event in the month that contains `ended_on`; one
+    censored there counts up to the month before; anything later has not happened yet at `as_of`.
+    """
+    back = -landmark_offsets(as_of, table.landmark)
+    rows = np.lexsort((-back, table.account))
+    rows = rows[(back[rows] > 0) & (table.landmark[rows] >= np.datetime64(tracked_from))]
+    back, spell = back[rows], table.spell[rows]
+    end = month_offsets(as_of, spells.ended_on)[spell]
+    churned = (end < 0) & spells.churned[spell]
+    event = np.where(churned, end + back + 1, 0)
+    last = np.minimum(np.where(churned, event, np.where(end < 0, end + back, back)), horizon_months)
+    event = np.where(event > horizon_months, 0, event)
+    keep, factor = _sample(table.account[rows], churned=churned, at_risk=last > 0)
+    rows, back, spell, event, last = (a[keep] for a in (rows, back, spell, event, last))
+    weight = _row_weights(spell, back, last=last, horizon_months=horizon_months)
+    return TrainingRows(rows, spell, last, event, weight * factor[keep][:, None])
+
+
+def last_supported_tenure(rows: TrainingRows, tenure_months: Ints) -> int:
+    """The longest tenure, in months, at which at least 10 spells were at risk in the rows; 0 if none was."""
+    if not len(rows.spell):
+        return 0
+    _, spell = np.unique(rows.spell, return_inverse=True)
+    first = np.full(spell.max() + 1, np.iinfo(np.int64).max)
+    last = np.full(spell.max() + 1, -1, dtype=np.int64)
+    np.minimum.at(first, spell, tenure_months[:, 0])
+    np.maximum.at(last, spell, np.take_along_axis(tenure_months, rows.last_month[:, None] - 1, axis=1)[:, 0])
+    at_risk = np.cumsum(np.bincount(first, minlength=last.max() + 2) - np.bincount(last + 1, minlength=last.max() + 2))
+    supported = np.flatnonzero(at_risk >= AT_RISK_FOR_SUPPORT)
+    return int(supported[-1]) if len(supported) else 0
+
+
+def _sample(account: Ints, *, churned: Bools, at_risk: Bools) -> tuple[Bools, Floats]:
+    """Cases to keep and their factor: all of spells with churn, of the rest what `MOST_CASES` leaves room for.
+
+    Chosen by a hash of the account, so that the order of rows has no say.
+    """
+    quiet = at_risk & ~churned
+    room = max(MOST_CASES - int((at_risk & churned).sum()), MOST_CASES // 4)
+    share = min(1.0, room / max(1, int(quiet.sum())))
+    hashed = (account.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)
+    drawn = hashed.astype(np.float64) < share * 2.0**24
+    return (at_risk & churned) | (quiet & drawn), np.where(churned, 1.0, 1.0 / share)
+
+
+def _row_weights(spell: Ints, back: Ints, *, last: Ints, horizon_months: int) -> Floats:
+    if not len(spell):
+        return np.zeros((0, horizon_months))
+    month = np.arange(1, horizon_months + 1)[None, :]
+    at_risk = month <= last[:, None]
+    width = int(back.max()) + 1
+    _, dense = np.unique(spell, return_inverse=True)
+    cell = np.where(at_risk, dense[:, None] * width + back[:, None] - month + 1, 0)
+    covered = np.bincount(cell[at_risk], minlength=int(cell.max()) + 1)
+    return np.where(at_risk, 1.0 / np.maximum(covered[cell], 1), 0.0)

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.errors import Invalid
-from app.models.versions import Change, Version
+from app.models.versions import Change, Recorded, Version
 
 
 def last_recorded_at(session: Session) -> datetime | None:
@@ -36,3 +36,8 @@ def in_force(table: type[Version], known_at: datetime) -> ColumnElement[bool]:
     return table.change_id.not_in(later) & or_(
         table.superseded_change_id.is_(None), table.superseded_change_id.in_(later)
     )
+
+
+def was_recorded(table: type[Recorded], known_at: datetime) -> ColumnElement[bool]:
+    """The condition that a row had been recorded by `known_at`, whatever became of it since."""
+    return table.change_id.not_in(select(Change.id).where(Change.recorded_at > known_at).scalar_subquery())

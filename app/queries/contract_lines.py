@@ -1,0 +1,231 @@
+"""Recurring contract lines of all accounts as known at an instant, with the end of each decided."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session, aliased
+
+from app.domain.contracts import ONE_DAY, ChurnNotice, ContractLine, LineKind, LineLife, line_lives
+from app.models.contracts import ChurnNotice as NoticeRow
+from app.models.contracts import Contract, ContractLineVersion, ContractVersion
+from app.models.contracts import ContractLine as LineRow
+from app.models.deals import DealVersion
+from app.models.products import ProductVersion
+from app.queries.known import in_force, was_recorded
+
+DAYS_OF_A_MONTH = 30.4375
+
+Found = Any  # a row of `_line_rows`
+
+
+@dataclass(frozen=True, slots=True)
+class RecurringLine:
+    """A paid recurring line with what figures need beside its life."""
+
+    version_id: int
+    account_id: int
+    product_id: int
+    currency: str
+    quantity: Decimal
+    unit: str  # flat, seat, metered
+    term_months: int
+    non_cancellable: bool
+    booked_on: date
+    available_at: datetime
+    life: LineLife
+
+    @property
+    def as_known(self) -> "KnownLine":
+        return KnownLine(
+            account_id=self.account_id,
+            currency=self.currency,
+            seats=self.quantity if self.unit == "seat" else None,
+            term_months=self.term_months,
+            non_cancellable=self.non_cancellable,
+            starts_on=self.life.line.starts_on,
+            stops_on=self.life.stops_on,
+            arr_minor=self.life.line.arr_minor,
+            available_at=self.available_at,
+            replaced_at=None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class KnownLine:
+    """What was known of a line from `available_at` until `replaced_at` (none: to this day)."""
+
+    account_id: int
+    currency: str
+    seats: Decimal | None
+    term_months: int
+    non_cancellable: bool
+    starts_on: date
+    stops_on: date | None
+    arr_minor: int
+    available_at: datetime
+    replaced_at: datetime | None
+
+
+LINE_COLUMNS = (
+    ContractLineVersion.id,
+    ContractLineVersion.contract_line_id,
+    ContractLineVersion.account_id,
+    ContractLineVersion.product_id,
+    ContractLineVersion.currency,
+    ContractLineVersion.quantity,
+    ContractLineVersion.starts_on,
+    ContractLineVersion.ends_on,
+    ContractLineVersion.term_months,
+    ContractLineVersion.arr_minor,
+    ContractLineVersion.available_at,
+    ContractVersion.contract_id,
+    ContractVersion.renewal_of_id,
+    ContractVersion.supersedes_id,
+    ContractVersion.non_cancellable,
+    DealVersion.closed_on,
+    ProductVersion.family,
+    ProductVersion.unit,
+)
+
+
+def load_recurring_lines(
+    session: Session, *, known_at: datetime, grace_days: int, account_ids: Sequence[int] | None = None
+) -> dict[int, list[RecurringLine]]:
+    """The paid recurring lines by account, as known at `known_at`; of the given accounts, or of all."""
+    rows = _line_rows(session, known_at, account_ids=account_ids)
+    renewed = _renewed_lines(rows)
+    notices = _notices(session, known_at, account_ids=account_ids)
+    by_account: dict[int, list[Found]] = defaultdict(list)
+    for row in rows:
+        by_account[row.account_id].append(row)
+    return {
+        account_id: list(_with_lives(own, renewed, notices=notices.get(account_id, ()), grace_days=grace_days))
+        for account_id, own in by_account.items()
+    }
+
+
+def load_replaced_lines(session: Session, *, known_at: datetime) -> list[KnownLine]:
+    """Earlier versions of paid recurring lines: what could be known of them before the one now in force."""
+    old, new = ContractLineVersion, aliased(ContractLineVersion)
+    is_successor = (new.contract_line_id == old.contract_line_id) & (new.change_id == old.superseded_change_id)
+    statement = (
+        _with_terms(select(*LINE_COLUMNS, new.available_at.label("replaced_at")).join(new, is_successor), known_at)
+        .where(was_recorded(old, known_at), was_recorded(new, known_at), new.available_at > old.available_at)
+        .order_by(old.account_id, old.contract_line_id, old.id)
+    )
+    return [
+        KnownLine(
+            account_id=row.account_id,
+            currency=row.currency,
+            seats=row.quantity if row.unit == "seat" else None,
+            term_months=_term_months(row),
+            non_cancellable=row.non_cancellable,
+            starts_on=row.starts_on,
+            stops_on=None if row.ends_on is None else row.ends_on + ONE_DAY,
+            arr_minor=row.arr_minor,
+            available_at=row.available_at,
+            replaced_at=row.replaced_at,
+        )
+        for row in session.execute(statement)
+    ]
+
+
+def _line_rows(session: Session, known_at: datetime, *, account_ids: Sequence[int] | None) -> Sequence[Found]:
+    line = ContractLineVersion
+    statement = (
+        _with_terms(select(*LINE_COLUMNS), known_at)
+        .where(in_force(line, known_at))
+        .order_by(line.account_id, line.contract_line_id)
+    )
+    if account_ids is not None:
+        statement = statement.where(line.account_id.in_(account_ids))
+    return session.execute(statement).all()
+
+
+def _with_terms(statement: Found, known_at: datetime) -> Found:
+    """Add the contract, the won deal and, where it is known, the product of each paid recurring line."""
+    line, contract, deal, product = ContractLineVersion, ContractVersion, DealVersion, ProductVersion
+    return (
+        statement.join(LineRow, LineRow.id == line.contract_line_id)
+        .join(contract, (contract.contract_id == LineRow.contract_id) & in_force(contract, known_at))
+        .join(Contract, Contract.id == LineRow.contract_id)
+        .join(deal, (deal.deal_id == Contract.deal_id) & in_force(deal, known_at))
+        .outerjoin(
+            product,
+            (product.product_id == line.product_id)
+            & in_force(product, known_at)
+            & (product.valid_from <= line.starts_on)
+            & or_(product.valid_to.is_(None), product.valid_to > line.starts_on),
+        )
+        .where(line.kind == LineKind.RECURRING, line.arr_minor > 0, deal.stage == "won")
+    )
+
+
+def _renewed_lines(rows: Iterable[Found]) -> dict[int, int]:
+    """Which line each line renews: the one of the same offer in the contract that its own renews or replaces."""
+    by_offer = {(row.contract_id, _offer(row)): row.contract_line_id for row in rows}
+    pairs = ((row, by_offer.get((row.renewal_of_id or row.supersedes_id, _offer(row)))) for row in rows)
+    return {row.contract_line_id: earlier for row, earlier in pairs if earlier is not None}
+
+
+def _offer(row: Found) -> str:
+    return row.family or f"product {row.product_id}"
+
+
+def _notices(
+    session: Session, known_at: datetime, *, account_ids: Sequence[int] | None
+) -> Mapping[int, list[ChurnNotice]]:
+    statement = select(NoticeRow).where(in_force(NoticeRow, known_at)).order_by(NoticeRow.account_id, NoticeRow.id)
+    if account_ids is not None:
+        statement = statement.where(NoticeRow.account_id.in_(account_ids))
+    found: dict[int, list[ChurnNotice]] = defaultdict(list)
+    for row in session.scalars(statement):
+        found[row.account_id].append(
+            ChurnNotice(row.id, row.effective_on, row.occurred_on, line=row.contract_line_id, cause=row.cause)
+        )
+    return found
+
+
+def _with_lives(
+    rows: Sequence[Found], renewed: Mapping[int, int], *, notices: Sequence[ChurnNotice], grace_days: int
+) -> Iterator[RecurringLine]:
+    offers = {offer: number for number, offer in enumerate(sorted({_offer(row) for row in rows}))}
+    lines = [
+        ContractLine(
+            key=row.contract_line_id,
+            kind=LineKind.RECURRING,
+            starts_on=row.starts_on,
+            ends_on=row.ends_on,
+            arr_minor=row.arr_minor,
+            offer=offers[_offer(row)],
+            renews=renewed.get(row.contract_line_id),
+        )
+        for row in rows
+    ]
+    for row, life in zip(rows, line_lives(lines, notices, grace_days=grace_days), strict=True):
+        yield RecurringLine(
+            version_id=row.id,
+            account_id=row.account_id,
+            product_id=row.product_id,
+            currency=row.currency,
+            quantity=row.quantity,
+            unit=row.unit or "flat",
+            term_months=_term_months(row),
+            non_cancellable=row.non_cancellable,
+            booked_on=row.closed_on or row.starts_on,
+            available_at=row.available_at,
+            life=life,
+        )
+
+
+def _term_months(row: Found) -> int:
+    """The agreed term in months; the nearest whole number where it is none."""
+    months: int | None = row.term_months
+    if months is None and row.ends_on is not None:
+        months = round(((row.ends_on - row.starts_on).days + 1) / DAYS_OF_A_MONTH)
+    return max(1, months or 1)

@@ -1,0 +1,259 @@
+"""Everything the features are built from, as columns, as known at an instant.
+
+Accounts without a recurring line are not in it: retention does not apply to them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.domain.contracts import spells
+from app.domain.features import (
+    AttributeFacts,
+    Facts,
+    Feed,
+    Floats,
+    LineFacts,
+    MilestoneFacts,
+    Spells,
+    SurveyFacts,
+    TicketFacts,
+    TouchFacts,
+    UsageFacts,
+)
+from app.domain.money import minor_digits
+from app.domain.months import Days, Ints
+from app.models.accounts import AccountVersion
+from app.models.success import Milestone, OnboardingPlan, SurveyAnswer, Ticket, Touch
+from app.models.usage import UsageDay, UsageMetric
+from app.models.versions import Change
+from app.queries.columns import NAT, days_in_zone, fetch_columns
+from app.queries.contract_lines import KnownLine, RecurringLine, load_recurring_lines, load_replaced_lines
+from app.queries.fx import load_rates
+from app.queries.known import in_force
+from app.queries.settings import CompanySettings
+
+MONTHS_OF_A_YEAR = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The moment a reading is of, and the company's settings then."""
+
+    as_of: date
+    known_at: datetime
+    settings: CompanySettings
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.settings.reporting_timezone)
+
+
+def load_facts(session: Session, known: Known) -> Facts:
+    """The facts of all accounts with recurring revenue that began by `as_of`."""
+    lines = load_recurring_lines(session, known_at=known.known_at, grace_days=known.settings.grace_days)
+    begun = {account: own for account, own in lines.items() if any(e.life.line.starts_on <= known.as_of for e in own)}
+    accounts = _Index(np.array(sorted(begun), dtype=np.int64))
+    segments, channels, attributes = _attributes(session, known, accounts=accounts)
+    metrics = tuple(session.scalars(select(UsageMetric.name).order_by(UsageMetric.id)))
+    facts = {
+        "usage": _usage(session, known, accounts=accounts),
+        "milestones": _milestones(session, known, accounts=accounts),
+        "tickets": _tickets(session, known, accounts=accounts),
+        "surveys": _surveys(session, known, accounts=accounts),
+        "touches": _touches(session, known, accounts=accounts),
+    }
+    return Facts(
+        account_ids=accounts.ids,
+        segments=segments,
+        channels=channels,
+        usage_metrics=metrics,
+        spells=_spells(begun, accounts, as_of=known.as_of),
+        lines=_lines(session, known, accounts=accounts, lines=begun),
+        attributes=attributes,
+        feeds=_feeds(facts),
+        **facts,  # type: ignore[arg-type]
+    )
+
+
+class _Index:
+    """Turns account ids into positions in the sorted list of accounts, dropping rows of other accounts."""
+
+    def __init__(self, ids: Ints) -> None:
+        self.ids = ids
+
+    def positions(self, account_ids: NDArray[Any]) -> tuple[Ints, NDArray[np.bool_]]:
+        if not len(self.ids) or not len(account_ids):
+            return np.zeros(0, dtype=np.int64), np.zeros(len(account_ids), dtype=bool)
+        wanted = account_ids.astype(np.int64)
+        position = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
+        is_known = self.ids[position] == wanted
+        return position[is_known], is_known
+
+    def select(self, columns: Sequence[NDArray[Any]]) -> tuple[Ints, list[NDArray[Any]]]:
+        """The positions of the first column's accounts, and the other columns, of the known accounts' rows."""
+        position, is_known = self.positions(columns[0])
+        return position, [column[is_known] for column in columns[1:]]
+
+
+def _spells(lines: Mapping[int, list[RecurringLine]], accounts: _Index, *, as_of: date) -> Spells:
+    found = [
+        (position, spell)
+        for position, account_id in enumerate(accounts.ids.tolist())
+        for spell in spells([line.life for line in lines[account_id]], as_of)
+    ]
+    return Spells(
+        account=np.array([position for position, _ in found], dtype=np.int64),
+        number=np.array([spell.number for _, spell in found], dtype=np.int64),
+        started_on=_days([spell.started_on for _, spell in found]),
+        ended_on=_days([spell.ended_on for _, spell in found]),
+        churned=np.array([spell.is_churned for _, spell in found], dtype=bool),
+    )
+
+
+def _lines(session: Session, known: Known, *, accounts: _Index, lines: Mapping[int, list[RecurringLine]]) -> LineFacts:
+    """The lines in force, then the versions that they replaced, each with the days on which it was what was known."""
+    now = [line.as_known for account_id in accounts.ids.tolist() for line in lines[account_id]]
+    every = [*now, *load_replaced_lines(session, known_at=known.known_at)]
+    position, kept = accounts.positions(np.array([line.account_id for line in every]))
+    own = [line for line, is_kept in zip(every, kept, strict=True) if is_kept]
+    return LineFacts(
+        account=position,
+        starts_on=_days([line.starts_on for line in own]),
+        stops_on=_days([line.stops_on for line in own]),
+        term_months=np.array([line.term_months for line in own], dtype=np.int64),
+        non_cancellable=np.array([line.non_cancellable for line in own], dtype=np.bool_),
+        mrr=_mrr(session, known, lines=own),
+        seats=np.array([np.nan if line.seats is None else float(line.seats) for line in own], dtype=np.float64),
+        available_on=days_in_zone([line.available_at for line in own], known.zone),
+        replaced_on=days_in_zone([line.replaced_at for line in own], known.zone),
+    )
+
+
+def _mrr(session: Session, known: Known, *, lines: Sequence[KnownLine]) -> Floats:
+    """A month's revenue of each line in the reporting currency, all at the rates of `as_of`: a rate is no behaviour."""
+    rates = load_rates(session, known_at=known.known_at)
+    quote = known.settings.reporting_currency
+    per_minor = {
+        currency: float(rates.rate(currency, quote, on=known.as_of)) / 10 ** minor_digits(currency)
+        for currency in {line.currency for line in lines}
+    }
+    return np.array([e.arr_minor * per_minor[e.currency] / MONTHS_OF_A_YEAR for e in lines], dtype=np.float64)
+
+
+def _attributes(
+    session: Session, known: Known, *, accounts: _Index
+) -> tuple[tuple[str, ...], tuple[str, ...], AttributeFacts]:
+    version = AccountVersion
+    rows = session.execute(
+        select(version.account_id, version.valid_from, version.available_at, version.segment, version.channel)
+        .where(in_force(version, known.known_at))
+        .order_by(version.account_id, version.valid_from)
+    ).all()
+    segments = tuple(sorted({row.segment for row in rows} - {None}))
+    channels = tuple(sorted({row.channel for row in rows} - {None}))
+    position, kept = accounts.positions(np.array([row.account_id for row in rows]))
+    own = [row for row, is_kept in zip(rows, kept, strict=True) if is_kept]
+    return (
+        segments,
+        channels,
+        AttributeFacts(
+            account=position,
+            valid_from=_days([row.valid_from for row in own]),
+            available_on=days_in_zone([row.available_at for row in own], known.zone),
+            segment=_codes([row.segment for row in own], segments),
+            channel=_codes([row.channel for row in own], channels),
+        ),
+    )
+
+
+def _usage(session: Session, known: Known, *, accounts: _Index) -> UsageFacts:
+    later = select(Change.id).where(Change.recorded_at > known.known_at).scalar_subquery()
+    day = UsageDay
+    statement = select(
+        day.account_id, day.day, day.available_on, day.metric_id, func.coalesce(day.feature_id, -1), day.amount
+    ).where(day.apart_reason.is_(None), day.day < known.as_of, day.change_id.not_in(later))
+    position, (days, available, metric, feature, amount) = accounts.select(fetch_columns(session, statement))
+    metric_ids = np.array(session.scalars(select(UsageMetric.id).order_by(UsageMetric.id)).all(), dtype=np.int64)
+    return UsageFacts(
+        account=position,
+        day=days,
+        available_on=available,
+        metric=np.searchsorted(metric_ids, metric.astype(np.int64)),
+        feature=feature.astype(np.int64),
+        amount=amount.astype(np.float64),
+    )
+
+
+def _milestones(session: Session, known: Known, *, accounts: _Index) -> MilestoneFacts:
+    step = Milestone
+    statement = (
+        select(OnboardingPlan.account_id, step.due_on, step.done_on, step.available_at, step.done_available_at)
+        .join(OnboardingPlan, OnboardingPlan.id == step.plan_id)
+        .where(in_force(step, known.known_at))
+    )
+    position, (due, done, available, done_available) = accounts.select(fetch_columns(session, statement))
+    return MilestoneFacts(
+        account=position,
+        due_on=due,
+        done_on=done,
+        available_on=days_in_zone(available, known.zone),
+        done_available_on=days_in_zone(done_available, known.zone),
+    )
+
+
+def _tickets(session: Session, known: Known, *, accounts: _Index) -> TicketFacts:
+    row = Ticket
+    columns = select(row.account_id, row.occurred_on, row.closed_on, row.is_escalated, row.available_at)
+    statement = columns.where(in_force(row, known.known_at))
+    position, (opened, closed, escalated, available) = accounts.select(fetch_columns(session, statement))
+    return TicketFacts(position, opened, closed, escalated.astype(bool), days_in_zone(available, known.zone))
+
+
+def _surveys(session: Session, known: Known, *, accounts: _Index) -> SurveyFacts:
+    row = SurveyAnswer
+    columns = select(row.account_id, row.occurred_on, row.kind, row.score, row.available_at)
+    statement = columns.where(in_force(row, known.known_at))
+    position, (answered, kind, score, available) = accounts.select(fetch_columns(session, statement))
+    return SurveyFacts(position, answered, kind == "nps", score.astype(np.float64), days_in_zone(available, known.zone))
+
+
+def _touches(session: Session, known: Known, *, accounts: _Index) -> TouchFacts:
+    row = Touch
+    statement = select(row.account_id, row.occurred_on, row.available_at).where(in_force(row, known.known_at))
+    position, (occurred, available) = accounts.select(fetch_columns(session, statement))
+    return TouchFacts(position, occurred, days_in_zone(available, known.zone))
+
+
+# Which column says on what day a fact of a feed happened.
+DAY_OF = {
+    "usage": "day",
+    "milestones": "due_on",
+    "tickets": "opened_on",
+    "surveys": "answered_on",
+    "touches": "occurred_on",
+}
+
+
+def _feeds(facts: Mapping[str, object]) -> tuple[Feed, ...]:
+    days = {kind: getattr(facts[kind], name) for kind, name in DAY_OF.items()}
+    return tuple(Feed(kind, on.min(), on.max()) for kind, on in days.items() if len(on))
+
+
+def _days(values: Sequence[date | None]) -> Days:
+    days: Days = np.array(
+        [NAT if value is None else np.datetime64(value, "D") for value in values], dtype="datetime64[D]"
+    )
+    return days
+
+
+def _codes(values: Sequence[str | None], levels: tuple[str, ...]) -> Ints:
+    code = {level: number for number, level in enumerate(levels)}
+    return np.array([-1 if value is None else code[value] for value in values], dtype=np.int64)

@@ -154,19 +154,22 @@ def line_lives(
 def conflicting_notices(lines: Sequence[ContractLine], notices: Sequence[ChurnNotice]) -> tuple[ChurnNotice, ...]:
     """The notices of one account that its contracts contradict, in the order given.
 
-    A notice that names no line conflicts where some line is still paid for on its `effective_on`.
-    It ends none: which of them it meant is for a person to say.
+    A notice that names no line conflicts where some line is still paid for on its `effective_on`, and
+    where none had begun by then. It ends none: which of them it meant is for a person to say.
     """
     paid = [line for line in lines if line.is_paid]
     return _contradicted([_agreed_end(line, paid=paid, notices=notices) for line in paid], notices)
 
 
 def _contradicted(ends: Sequence[LineLife], notices: Sequence[ChurnNotice]) -> tuple[ChurnNotice, ...]:
-    return tuple(
-        notice
-        for notice in notices
-        if notice.line is None and any(line_state(end, notice.effective_on) is LineState.LIVE for end in ends)
-    )
+    general = [notice for notice in notices if notice.line is None]
+    return tuple(notice for notice in general if not _has_left(ends, notice.effective_on))
+
+
+def _has_left(ends: Sequence[LineLife], day: date) -> bool:
+    """Whether the contracts agree that the account paid before that day and pays no longer."""
+    states = {line_state(end, day) for end in ends} - {LineState.NOT_STARTED}
+    return bool(states) and LineState.LIVE not in states
 
 
 def _agreed_end(line: ContractLine, *, paid: Sequence[ContractLine], notices: Sequence[ChurnNotice]) -> LineLife:

@@ -181,6 +181,13 @@ def test_a_notice_that_names_no_line_ends_none_that_runs_on_past_it():
     assert running.stops_on is None
 
 
+def test_a_notice_for_an_account_that_had_not_begun_to_pay_is_a_conflict_too():
+    notice = ChurnNotice(1, date(2023, 6, 1))
+    trial = ContractLine(9, LineKind.TRIAL, date(2023, 1, 1), None)
+    assert conflicting_notices([line(), trial], [notice]) == (notice,)
+    assert conflicting_notices([line(), line(2, date(2023, 1, 1), date(2023, 5, 31))], [notice]) == ()
+
+
 def test_notices_that_name_lines_resolve_the_conflict():
     lines = [line(1, ends_on=date(2024, 5, 31)), line(2, ends_on=None)]
     general, named = ChurnNotice(1, date(2024, 6, 1)), ChurnNotice(2, date(2024, 6, 1), line=2)

@@ -25,13 +25,14 @@ class ImportRun(Base):
 
 
 class JobRun(Base):
-    """A task of a date: done once, however often it is asked for."""
+    """A task of a date, from what was known at an instant: done once, however often it is asked for."""
 
     __tablename__ = "job_runs"
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     task: Mapped[str] = mapped_column(String(50))
     scheduled_for: Mapped[date]
+    known_at: Mapped[datetime] = mapped_column(UTCDateTime)
     started_at: Mapped[datetime] = mapped_column(UTCDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
@@ -39,10 +40,12 @@ class JobRun(Base):
 
 
 class JobStep(Base):
+    """A step of a run. What it wrote was committed with its `finished_at`."""
+
     __tablename__ = "job_steps"
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
-    job_run_id: Mapped[int] = mapped_column(ForeignKey("job_runs.id"))
+    job_run_id: Mapped[int] = mapped_column(ForeignKey("job_runs.id", ondelete="CASCADE"))
     name: Mapped[str] = mapped_column(String(50))
     started_at: Mapped[datetime] = mapped_column(UTCDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)

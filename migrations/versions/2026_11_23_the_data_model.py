@@ -42,6 +42,7 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("task", sa.String(length=50), nullable=False),
         sa.Column("scheduled_for", sa.Date(), nullable=False),
+        sa.Column("known_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_job_runs")),
@@ -191,7 +192,9 @@ def upgrade() -> None:
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("result", sa.JSON(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
-        sa.ForeignKeyConstraint(["job_run_id"], ["job_runs.id"], name=op.f("fk_job_steps_job_run_id")),
+        sa.ForeignKeyConstraint(
+            ["job_run_id"], ["job_runs.id"], name=op.f("fk_job_steps_job_run_id"), ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_job_steps")),
         sa.UniqueConstraint("job_run_id", "name", name="uq_job_steps_name"),
     )

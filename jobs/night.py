@@ -1,0 +1,44 @@
+"""What the steps of a night share: the database, the date, and what was known."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from sqlalchemy import Engine
+
+from app.db import reading
+from app.domain.features import Facts
+from app.domain.months import Days
+from app.queries.facts import Known, load_facts
+from app.queries.settings import load_company_settings
+from jobs.steps import Clock, Run
+
+
+@dataclass(frozen=True)
+class Night:
+    """A date and a moment; the facts are read once and kept for the steps of the same process."""
+
+    engine: Engine
+    run: Run
+    clock: Clock
+
+    @cached_property
+    def known(self) -> Known:
+        with reading(self.engine) as session:
+            settings = load_company_settings(session, as_of=self.run.as_of, known_at=self.run.known_at)
+        return Known(self.run.as_of, self.run.known_at, settings)
+
+    @cached_property
+    def facts(self) -> Facts:
+        with reading(self.engine) as session:
+            return load_facts(session, self.known)
+
+    @property
+    def landmark(self) -> Days:
+        """The day that is scored, as the features want it."""
+        return np.array([self.run.as_of], dtype="datetime64[D]")
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return self.known.zone

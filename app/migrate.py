@@ -6,7 +6,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
@@ -30,7 +30,11 @@ def downgrade(engine: Engine, revision: str) -> None:
 
 def is_migrated(engine: Engine) -> bool:
     with engine.connect() as connection:
-        current = MigrationContext.configure(connection).get_current_revision()
+        return is_current(connection)
+
+
+def is_current(connection: Connection) -> bool:
+    current = MigrationContext.configure(connection).get_current_revision()
     return current == ScriptDirectory.from_config(_config()).get_current_head()
 
 

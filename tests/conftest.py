@@ -5,16 +5,22 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
+from app.config import Settings
 from app.db import make_engine
 from app.migrate import migrate
 from tests.postgres import NotInstalled, postgres_server
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+
+    from app.http import Application
 
 ROOT = Path(__file__).parent.parent
 
@@ -86,6 +92,34 @@ def engine(database_url: str) -> Iterator[Engine]:
     engine = make_engine(database_url)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """The settings of an installation on that database."""
+    return Settings(
+        database_url=database_url,
+        secret_key="a secret of the tests, longer than 32 characters",
+        data_folder=tmp_path,
+        is_production=False,
+        trusted_hosts=("localhost",),
+        port=8000,
+    )
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator["Application"]:
+    """The whole web side."""
+    from app.factory import create_app  # here, so that tests of the domain load no Flask
+
+    app = create_app(settings)
+    yield app
+    app.engine.dispose()
+
+
+@pytest.fixture
+def client(app: "Application") -> "FlaskClient":
+    return app.test_client()
 
 
 @pytest.fixture(scope="session")

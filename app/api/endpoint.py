@@ -1,0 +1,133 @@
+"""An endpoint: a function, and everything that is said of it in one place.
+
+The decorator reads parameters and body by their schemas, writes the answer by its own, and keeps
+what the OpenAPI document needs. So the document cannot say anything else than the code does.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Response, jsonify, request
+from flask.typing import ResponseReturnValue
+from marshmallow import Schema
+
+from app.auth import PUBLIC, public, requires
+from app.errors import Invalid
+from app.http import load_body, load_parameters
+from app.schemas.spreadsheet import write_csv
+
+CSV = "text/csv"
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a view answers with, before it has a form. `rows` are the CSV's, below the endpoint's header."""
+
+    body: Any
+    next_cursor: str | None = None
+    rows: Sequence[Sequence[Any]] | None = None
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One address and method. `scope` is what a token needs, or `public`."""
+
+    path: str
+    method: str
+    scope: str
+    view: Callable[..., Reply]
+    answer: Schema | None
+    parameters: Schema | None
+    body: Schema | None
+    csv_header: Sequence[str] | None
+    status: int
+
+    @property
+    def name(self) -> str:
+        return self.view.__name__
+
+    @property
+    def summary(self) -> str:
+        return (self.view.__doc__ or "").partition("\n")[0].rstrip(".")
+
+    @property
+    def description(self) -> str:
+        lines = (self.view.__doc__ or "").split("\n")[2:]
+        return "\n".join(line.strip() for line in lines).strip()
+
+    def as_view(self) -> Callable[..., ResponseReturnValue]:
+        def view(**path: int) -> ResponseReturnValue:
+            return self.respond(path)
+
+        return public(view) if self.scope == PUBLIC else requires(self.scope)(view)
+
+    def respond(self, path: Mapping[str, int]) -> ResponseReturnValue:
+        given: dict[str, Any] = dict(path)
+        given["parameters"] = load_parameters(self.parameters) if self.parameters else _no_parameters()
+        if self.body:
+            given["body"] = load_body(self.body)
+        reply = self.view(**{name: given[name] for name in given if name in self.view.__annotations__})
+        response = self._form(reply)
+        response.status_code = reply.status
+        if reply.next_cursor:
+            response.headers["Link"] = f'<{_address_of(reply.next_cursor)}>; rel="next"'
+        if request.method == "GET" and reply.status == 200:
+            response.add_etag()
+            response.make_conditional(request)
+        return response
+
+    def _form(self, reply: Reply) -> Response:
+        if reply.status == 204:
+            return Response(status=204)
+        if reply.rows is not None and self.csv_header is not None:
+            response = Response(write_csv(self.csv_header, reply.rows), mimetype=CSV)
+            response.headers["Content-Disposition"] = f'attachment; filename="{self.name}.csv"'
+        else:
+            response = jsonify(self.answer.dump(reply.body) if self.answer else reply.body)
+        if self.csv_header is not None:
+            response.vary.add("Accept")
+        return response
+
+
+def endpoint(
+    path: str, *, scope: str, answer: Schema | None = None, **said: Any
+) -> Callable[[Callable[..., Reply]], Endpoint]:
+    """Declare an endpoint; the view's docstring is its summary and description."""
+
+    def declare(view: Callable[..., Reply]) -> Endpoint:
+        return Endpoint(
+            path=path,
+            method=said.get("method", "GET"),
+            scope=scope,
+            view=view,
+            answer=answer,
+            parameters=said.get("parameters"),
+            body=said.get("body"),
+            csv_header=said.get("csv_header"),
+            status=said.get("status", 200),
+        )
+
+    return declare
+
+
+def wants_csv(parameters: Mapping[str, Any]) -> bool:
+    """Whether the answer is to be CSV: `?format=` decides, else the Accept header."""
+    asked = parameters.get("format")
+    if asked is not None:
+        return bool(asked == "csv")
+    return request.accept_mimetypes.best_match([JSON, CSV], JSON) == CSV
+
+
+def _no_parameters() -> dict[str, Any]:
+    if request.args:
+        raise Invalid(f"There is no parameter {next(iter(request.args))[:60]!r} here; this address takes none.")
+    return {}
+
+
+def _address_of(cursor: str) -> str:
+    arguments = [(name, value) for name, value in request.args.items(multi=True) if name != "cursor"]
+    return f"{request.path}?{urlencode([*arguments, ('cursor', cursor)])}"

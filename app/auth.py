@@ -1,0 +1,233 @@
+"""Who is calling, and whether they may.
+
+A person comes with a session cookie, a program with a bearer token. Every view declares its rule
+with one of the three decorators; one that declares none is refused to everybody.
+"""
+
+import hmac
+import secrets
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from flask import Response, g, request
+from sqlalchemy.exc import OperationalError
+
+from app.db import transaction
+from app.errors import Misconfigured, NotAllowed, NotAuthenticated
+from app.http import SAFE_METHODS, Application, application, database, now
+from app.queries.callers import ABSOLUTE_LIMIT, Program, SignedIn, find_program, find_signed_in
+from app.services.tokens import SCOPES, note_token_use
+from app.services.users import end_session, note_session_use, start_session, verify_password
+
+PUBLIC = "public"
+SIGNED_IN = "signed in"
+ROLE_SCOPES = {"admin": frozenset(SCOPES)}
+NOTE_USE_EVERY = timedelta(minutes=1)  # so that a busy caller does not make every read a write
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def public(view: View) -> View:
+    """Anyone may: nothing about the company is answered."""
+    return _declare(view, PUBLIC)
+
+
+def signed_in(view: View) -> View:
+    """A person with a session may."""
+    return _declare(view, SIGNED_IN)
+
+
+def requires(scope: str) -> Callable[[View], View]:
+    """A program whose token has the scope may, and a person whose role includes it."""
+    if scope not in SCOPES:
+        raise ValueError(f"there is no scope {scope!r}")
+    return lambda view: _declare(view, scope)
+
+
+def _declare(view: View, rule: str) -> View:
+    view.__dict__["access"] = rule
+    return view
+
+
+def access_rule(app: Application, endpoint: str) -> str | None:
+    """The rule of an endpoint; files of the front end are public, and None is for nobody."""
+    if endpoint.rpartition(".")[2] == "static":
+        return PUBLIC
+    rule: str | None = getattr(app.view_functions[endpoint], "access", None)
+    return rule
+
+
+def refuse_undeclared(app: Application) -> None:
+    """Refuse to start with a view that nobody could use because it declares no rule."""
+    missing = sorted(endpoint for endpoint in app.view_functions if access_rule(app, endpoint) is None)
+    if missing:
+        raise Misconfigured(f"These views declare no rule of access: {', '.join(missing)}.")
+
+
+def guard(app: Application) -> None:
+    """Put the check before every view, and the cookies after it."""
+    app.gates.append(admit)
+    app.after_request(_set_cookies)
+
+
+def admit() -> None:
+    """Let the request through, or raise NotAuthenticated or NotAllowed."""
+    if request.endpoint is None:
+        return  # no such address, or not with this method: the router's answer tells nothing
+    rule = access_rule(application(), request.endpoint)
+    if rule is None:
+        raise NotAllowed("No rule says who may use this address, so nobody may.")
+    if request.method not in SAFE_METHODS and not _bearer():
+        _refuse_forgery()
+    if rule == PUBLIC:
+        return
+    caller = current_caller()
+    if caller is None or (rule == SIGNED_IN and not isinstance(caller, SignedIn)):
+        raise NotAuthenticated(_how_to_authenticate(rule))
+    if rule not in scopes_of(caller) | {SIGNED_IN}:
+        raise NotAllowed(f"This needs the scope {rule}; make a token that has it: tenure token create --scope {rule}")
+
+
+def _how_to_authenticate(rule: str) -> str:
+    if rule == SIGNED_IN:
+        return "Log in first."
+    if _bearer():
+        return "The token is unknown, expired or revoked; make a new one with: tenure token create"
+    return "Send a token as the header `Authorization: Bearer ...`; make one with: tenure token create"
+
+
+def scopes_of(caller: SignedIn | Program) -> frozenset[str]:
+    granted = caller.scopes if isinstance(caller, Program) else ROLE_SCOPES.get(caller.role, frozenset())
+    return frozenset(SCOPES) if "admin" in granted else granted
+
+
+def current_caller() -> SignedIn | Program | None:
+    """Who is calling, looked up once a request; a token counts before a cookie."""
+    if "caller" not in g:
+        token, session_id = _bearer(), request.cookies.get(_cookie_name("session"))
+        g.caller = None
+        if token:
+            g.caller = find_program(database(), token=token, now=now())
+        elif session_id:
+            g.caller = find_signed_in(database(), session_id=session_id, now=now())
+    caller: SignedIn | Program | None = g.caller
+    return caller
+
+
+def current_user() -> SignedIn | None:
+    """The person whose session this request came with."""
+    caller = current_caller()
+    return caller if isinstance(caller, SignedIn) else None
+
+
+def _bearer() -> str | None:
+    authorization = request.authorization
+    if authorization is None or authorization.type != "bearer":
+        return None
+    return authorization.token
+
+
+# --- Sessions ---
+
+
+def log_in(email: str, password: str) -> None:
+    """Open a session for whoever the address and password belong to; the answer carries its cookie."""
+    user_id = verify_password(database(), email=email, password=password)
+    _end_current_session()
+    g.new_session_id = start_session(database(), user_id=user_id, now=now()).id
+
+
+def log_out() -> None:
+    """End the session on the server and take the cookie back."""
+    _end_current_session()
+    g.new_session_id = None
+
+
+def _end_current_session() -> None:
+    user = current_user()
+    if user is not None:
+        end_session(database(), session_hash=user.session_hash)
+    g.caller = None
+
+
+# --- Forged requests ---
+
+
+def csrf_token() -> str:
+    """What a form has to carry: the session's token, or before log-in one that is also in a cookie."""
+    user = current_user()
+    if user is not None:
+        return user.csrf_token
+    if "new_csrf_token" not in g:
+        g.new_csrf_token = request.cookies.get(_cookie_name("csrf")) or secrets.token_urlsafe(32)
+    token: str = g.new_csrf_token
+    return token
+
+
+def _refuse_forgery() -> None:
+    """Let a browser's change through only if one of our own pages sent it."""
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc != request.host:
+        raise NotAllowed("This form was sent from another site.")
+    user = current_user()
+    expected = user.csrf_token if user else request.cookies.get(_cookie_name("csrf"), "")
+    given = request.headers.get("X-CSRF-Token") or request.form.get("csrf_token", "")
+    if not expected or not hmac.compare_digest(given.encode(), expected.encode()):
+        if request.path.startswith("/api/") and user is None:
+            raise NotAuthenticated(_how_to_authenticate("admin"))
+        raise NotAllowed("This form has expired; load the page again and repeat.")
+
+
+# --- After the view ---
+
+
+def _cookie_name(name: str) -> str:
+    """The prefix makes browsers refuse the cookie from a sibling domain, a subfolder or plain HTTP."""
+    return f"__Host-tenure-{name}" if application().settings.is_production else f"tenure-{name}"
+
+
+def _set_cookies(response: Response) -> Response:
+    if "new_session_id" in g:
+        _set_cookie(response, "session", value=g.new_session_id)
+        _set_cookie(response, "csrf", value=None)
+    elif "new_csrf_token" in g:
+        _set_cookie(response, "csrf", value=g.new_csrf_token)
+    _note_use_afterwards(response)
+    return response
+
+
+def _set_cookie(response: Response, name: str, *, value: str | None) -> None:
+    response.set_cookie(
+        _cookie_name(name),
+        value or "",
+        max_age=ABSOLUTE_LIMIT if value else 0,
+        path="/",
+        secure=application().settings.is_production,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def _note_use_afterwards(response: Response) -> None:
+    """Write down that the session or token was used, once the answer is out: nobody waits for it."""
+    caller: SignedIn | Program | None = g.get("caller")
+    if caller is None:
+        return
+    moment, app = now(), application()
+    last = caller.last_seen_at if isinstance(caller, SignedIn) else caller.last_used_at
+    if last is None or moment - last >= NOTE_USE_EVERY:
+        response.call_on_close(lambda: _note_use(app, caller, moment=moment))
+
+
+def _note_use(app: Application, caller: SignedIn | Program, *, moment: datetime) -> None:
+    try:
+        with transaction(app.engine) as session:
+            if isinstance(caller, SignedIn):
+                note_session_use(session, session_hash=caller.session_hash, now=moment)
+            else:
+                note_token_use(session, token_id=caller.token_id, now=moment)
+    except OperationalError:
+        # A long import may hold SQLite's only write lock; the next request notes it.
+        app.logger.warning("the use of a session or token could not be noted")

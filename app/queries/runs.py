@@ -1,0 +1,76 @@
+"""The published run: what it rests on, and whether the service can answer at all."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from app.errors import NotReady
+from app.migrate import is_current
+from app.models.scores import ModelRun, PublishedRun
+
+CHURN = "churn"
+NOT_PUBLISHED = "Nothing has been computed yet: import deals, then run `tenure nightly`."
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One fit and scoring as of a date, from what was known at an instant."""
+
+    id: int
+    kind: str
+    as_of: date
+    known_at: datetime
+    created_at: datetime
+    definition: str
+    basis: str
+    basis_reason: str
+    currency: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    is_reachable: bool
+    is_migrated: bool
+    has_run: bool
+
+
+RUN_COLUMNS = tuple(getattr(ModelRun, name) for name in Run.__dataclass_fields__)
+
+
+def find_run(session: Session, *, run_id: int | None = None) -> Run | None:
+    """The published run, or the one with this id; None where there is none."""
+    query = select(*RUN_COLUMNS)
+    if run_id is None:
+        query = query.join(PublishedRun, PublishedRun.run_id == ModelRun.id).where(PublishedRun.kind == CHURN)
+    else:
+        query = query.where(ModelRun.id == run_id, ModelRun.kind == CHURN)
+    row = session.execute(query).one_or_none()
+    return None if row is None else Run(*row)
+
+
+def load_run(session: Session) -> Run:
+    """The published run; NotReady where there is none."""
+    run = find_run(session)
+    if run is None:
+        raise NotReady(NOT_PUBLISHED)
+    return run
+
+
+def load_run_report(session: Session, run: Run) -> dict[str, Any]:
+    """What the run reports of itself: counts, guards, defaults."""
+    report: dict[str, Any] = session.execute(select(ModelRun.report).where(ModelRun.id == run.id)).scalar_one()
+    return report
+
+
+def check_readiness(session: Session) -> Readiness:
+    try:
+        if not is_current(session.connection()):
+            return Readiness(is_reachable=True, is_migrated=False, has_run=False)
+        return Readiness(is_reachable=True, is_migrated=True, has_run=find_run(session) is not None)
+    except OperationalError:
+        return Readiness(is_reachable=False, is_migrated=False, has_run=False)

@@ -1,0 +1,33 @@
+"""Tokens in and out. The secret goes out once, with the answer that made it."""
+
+from marshmallow import Schema, fields, validate
+
+
+class NewTokenBody(Schema):
+    name = fields.String(
+        required=True, validate=validate.Length(1, 100), metadata={"description": "what the token is for"}
+    )
+    scopes = fields.List(fields.String(), required=True, validate=validate.Length(1, 20))
+    expires_in_days = fields.Integer(strict=True, load_default=365, validate=validate.Range(1, 3650))
+
+
+class TokenSummary(Schema):
+    id = fields.Integer()
+    name = fields.String()
+    prefix = fields.String(metadata={"description": "the first characters, to recognise it by"})
+    scopes = fields.List(fields.String())
+    created_at = fields.AwareDateTime()
+    expires_at = fields.AwareDateTime(allow_none=True)
+    last_used_at = fields.AwareDateTime(allow_none=True)
+    revoked_at = fields.AwareDateTime(allow_none=True)
+
+
+class TokenList(Schema):
+    data = fields.List(fields.Nested(TokenSummary))
+
+
+class NewToken(TokenSummary):
+    class Meta:
+        exclude = ("last_used_at", "revoked_at")
+
+    token = fields.String(metadata={"description": "the secret itself; it is shown this once"})

@@ -1,0 +1,132 @@
+"""Our staff: their passwords and their sessions."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+
+from argon2 import PasswordHasher, Type
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.errors import Conflict, Invalid, NotAuthenticated, NotFound
+from app.models.persons import Person
+from app.models.users import User, UserSession
+from app.models.versions import Change
+from app.queries.callers import ABSOLUTE_LIMIT, IDLE_LIMIT, hash_secret
+from app.services.changes import utc_now
+
+SYSTEM = "tenure"
+SHORTEST_PASSWORD = 12
+LONGEST_PASSWORD = 1000  # hashing costs by length; nobody types more
+
+HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, type=Type.ID)
+# Checked where no user is found, so that the answer takes as long as for a wrong password.
+NOBODY = HASHER.hash(secrets.token_urlsafe(16))
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """`id` goes into the cookie and is kept here as a hash only."""
+
+    id: str
+    csrf_token: str
+
+
+def add_user(session: Session, change: Change, *, name: str, email: str, password: str) -> int:
+    """Add one of our staff who can log in; gives the user's id.
+
+    Raises Invalid for a weak password or what is no mail address, Conflict where the address is taken.
+    """
+    address = _address(email)
+    if not name.strip():
+        raise Invalid("A user needs a name.")
+    person = Person(
+        kind="staff", system=SYSTEM, external_id=address, name=name.strip(), email=address, change_id=change.id
+    )
+    session.add(person)
+    try:
+        session.flush()
+    except IntegrityError:
+        raise Conflict(f"There is a user with the address {address} already.") from None
+    user = User(person_id=person.id, password_hash=_hash(password, address), created_at=utc_now())
+    session.add(user)
+    session.flush()
+    return user.id
+
+
+def verify_password(session: Session, *, email: str, password: str) -> int:
+    """The id of the active user with this address and password, else NotAuthenticated.
+
+    A hash made with older parameters is renewed.
+    """
+    row = session.execute(
+        select(User)
+        .join(Person, Person.id == User.person_id)
+        .where(Person.system == SYSTEM, Person.kind == "staff", Person.external_id == email.strip().lower())
+    ).scalar_one_or_none()
+    try:
+        HASHER.verify(row.password_hash if row else NOBODY, password[:LONGEST_PASSWORD])
+    except (VerificationError, InvalidHashError):
+        row = None
+    if row is None or not row.is_active:
+        raise NotAuthenticated("That address and password do not belong together.")
+    if HASHER.check_needs_rehash(row.password_hash):
+        row.password_hash = HASHER.hash(password)
+    return row.id
+
+
+def change_password(session: Session, *, user_id: int, password: str) -> None:
+    """Set a new password and end every session of the user, this one too. Raises NotFound, Invalid."""
+    row = session.execute(
+        select(User, Person.email).join(Person, Person.id == User.person_id).where(User.id == user_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound("There is no such user.")
+    row.User.password_hash = _hash(password, row.email or "")
+    session.execute(delete(UserSession).where(UserSession.user_id == user_id))
+
+
+def start_session(session: Session, *, user_id: int, now: datetime) -> NewSession:
+    """Open a session; its id and the token against forged requests have 256 random bits each."""
+    new = NewSession(secrets.token_urlsafe(32), secrets.token_urlsafe(32))
+    session.add(
+        UserSession(
+            id_hash=hash_secret(new.id), user_id=user_id, csrf_token=new.csrf_token, created_at=now, last_seen_at=now
+        )
+    )
+    session.flush()
+    return new
+
+
+def end_session(session: Session, *, session_hash: bytes) -> None:
+    session.execute(delete(UserSession).where(UserSession.id_hash == session_hash))
+
+
+def end_old_sessions(session: Session, *, now: datetime) -> int:
+    """Delete the sessions that count no more; gives how many there were."""
+    over = or_(UserSession.created_at <= now - ABSOLUTE_LIMIT, UserSession.last_seen_at <= now - IDLE_LIMIT)
+    return len(session.scalars(delete(UserSession).where(over).returning(UserSession.user_id)).all())
+
+
+def note_session_use(session: Session, *, session_hash: bytes, now: datetime) -> None:
+    session.execute(update(UserSession).where(UserSession.id_hash == session_hash).values(last_seen_at=now))
+
+
+def _hash(password: str, address: str) -> str:
+    if len(password) < SHORTEST_PASSWORD:
+        raise Invalid(f"A password needs at least {SHORTEST_PASSWORD} characters; three unrelated words will do.")
+    if len(password) > LONGEST_PASSWORD:
+        raise Invalid(f"A password has at most {LONGEST_PASSWORD} characters.")
+    if password.lower() == address or len(set(password)) < 4:
+        raise Invalid("That password is too easy to guess; three unrelated words will do.")
+    return HASHER.hash(password)
+
+
+def _address(email: str) -> str:
+    address = email.strip().lower()
+    name, at, domain = address.partition("@")
+    if not (name and at and domain) or len(address) > 200 or any(c.isspace() or ord(c) < 32 for c in address):
+        raise Invalid(f"{email[:60]!r} is no mail address.")
+    return address

@@ -24,7 +24,6 @@ from app.domain.hazard_clock import (
     build_clock,
     clock_columns,
     landmark_step_months,
-    month_offsets,
     months_before,
     training_landmarks,
 )
@@ -46,7 +45,9 @@ __all__ = [
     "fit_hazard",
     "group_draws",
     "landmark_step_months",
+    "next_renewal_months",
     "predict",
+    "row_chunks",
     "take_rows",
     "training_landmarks",
 ]
@@ -185,7 +186,7 @@ def predict(model: HazardModel, table: FeatureTable, *, months: int = FORECAST_M
     held at s* while the renewal clock runs on: the last hazards at the same clock position.
     ValueError where the table has other columns than the model, or landmarks of several days.
     """
-    parts = [_predict_part(model, take_rows(table, rows), months=months) for rows in _chunks(len(table.account))]
+    parts = [_predict_part(model, take_rows(table, rows), months=months) for rows in row_chunks(len(table.account))]
     joined = {
         field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Prediction)[1:]
     }
@@ -215,7 +216,7 @@ def group_draws(
     """
     coefficients = _draw_coefficients(model, n_draws=n_draws, seed=seed)
     expected, realised = np.zeros((2, n_draws, groups.n_groups, FORECAST_MONTHS))
-    for rows in _chunks(len(table.account)):
+    for rows in row_chunks(len(table.account)):
         part = build_inputs(model, take_rows(table, rows), months=FORECAST_MONTHS)
         fate = np.random.default_rng([seed, 1, int(table.account[rows[0]])])
         members = (groups.group[rows] == np.arange(groups.n_groups)[:, None]) * groups.weight[rows]
@@ -265,14 +266,20 @@ def build_inputs(model: HazardModel, table: FeatureTable, *, months: int) -> Inp
     )
 
 
+def next_renewal_months(table: FeatureTable) -> Ints:
+    """The forecast month in which each row's present term runs out; 0 where the contract is monthly."""
+    longer = (table.term_months > 1) & ~np.isnat(table.renewal_on)
+    due_on = np.where(longer, table.renewal_on, table.landmark)
+    return np.where(longer, whole_months_between(table.landmark, due_on) + 1, 0)
+
+
 def _predict_part(model: HazardModel, table: FeatureTable, *, months: int) -> Prediction:
     inputs = build_inputs(model, table, months=months)
     hazard = inputs.hazard(model.theta)
     at_risk = hazard * (1.0 - inputs.clock.committed)
     covariance = _clock_covariance(model, inputs.z)
-    as_of = _common_landmark(model, table)
     return Prediction(
-        as_of=as_of,
+        as_of=_common_landmark(model, table),
         account=table.account,
         hazard=hazard,
         survival=_surviving(hazard),
@@ -280,9 +287,7 @@ def _predict_part(model: HazardModel, table: FeatureTable, *, months: int) -> Pr
         log_survival_sd=_log_curve_sd(hazard, inputs.phi, covariance=covariance),
         log_retention_sd=_log_curve_sd(at_risk, inputs.phi, covariance=covariance),
         supported_months=inputs.supported_months,
-        next_renewal_month=np.where(
-            (table.term_months > 1) & ~np.isnat(table.renewal_on), month_offsets(as_of, table.renewal_on) + 1, 0
-        ),
+        next_renewal_month=next_renewal_months(table),
         tenure_months=whole_months_between(table.started_on, table.landmark),
     )
 
@@ -326,7 +331,8 @@ def _common_landmark(model: HazardModel, table: FeatureTable) -> date:
     return landmark
 
 
-def _chunks(n: int) -> list[Ints]:
+def row_chunks(n: int) -> list[Ints]:
+    """The row numbers of n rows in parts small enough to be worked on at once; one empty part for n = 0."""
     return [np.arange(start, min(start + _CHUNK, n)) for start in range(0, max(1, n), _CHUNK)]
 
 

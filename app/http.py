@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from typing import Any, NoReturn, cast
 
@@ -54,13 +54,15 @@ HEADERS = {
 
 
 def encode_json(value: Any) -> bytes:
-    return orjson.dumps(value, default=_encode_instant, option=orjson.OPT_PASSTHROUGH_DATETIME)
+    return orjson.dumps(value, default=_encode_time, option=orjson.OPT_PASSTHROUGH_DATETIME)
 
 
-def _encode_instant(value: Any) -> str:
-    if not isinstance(value, datetime) or value.tzinfo is None:
-        raise TypeError(f"{type(value).__name__} has no place in JSON")
-    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+def _encode_time(value: Any) -> str:
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no place in JSON")
 
 
 class OrjsonProvider(JSONProvider):

@@ -38,7 +38,7 @@ def find_broken_curves(prediction: Prediction) -> Ints:
 
 
 def compare_with_kaplan_meier(
-    model: HazardModel, table: FeatureTable, spells: Spells, *, months: int = 12
+    model: HazardModel, table: FeatureTable, *, spells: Spells, months: int = 12
 ) -> tuple[QuintileGap, ...]:
     """Predicted against observed survival of the accounts alive `months` before `as_of`, by quintile of risk.
 
@@ -54,13 +54,13 @@ def compare_with_kaplan_meier(
     months = min(months, chosen)
     cases = take_rows(table, np.flatnonzero(offsets == -chosen))
     predicted = predict(model, cases, months=months).survival[:, -1]
-    last, churned = _months_observed(model, cases, spells)
+    last, churned = _months_observed(model, cases, spells=spells)
     order = np.lexsort((cases.account, -predicted))
     groups = [group for group in np.array_split(order, GROUPS) if len(group)]
     return tuple(_gap(predicted[g], last[g], churned=churned[g], months=months) for g in groups)
 
 
-def _months_observed(model: HazardModel, cases: FeatureTable, spells: Spells) -> tuple[Ints, Floats]:
+def _months_observed(model: HazardModel, cases: FeatureTable, *, spells: Spells) -> tuple[Ints, Floats]:
     """The forecast month of each spell's end, and 1 where it is a churn; beyond `as_of` it has not happened."""
     as_of = model.options.as_of
     end = month_offsets(as_of, spells.ended_on)[cases.spell]

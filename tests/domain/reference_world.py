@@ -10,8 +10,9 @@ from datetime import date
 import numpy as np
 
 from app.domain.features import FeatureSpec, FeatureTable, Floats, Spells
-from app.domain.hazard_clock import boundaries_from
+from app.domain.hazard_clock import boundaries_from, month_offsets, training_landmarks
 from app.domain.months import Days, Ints, add_months_to_days
+from app.domain.survival import FitOptions, HazardModel, Prediction, fit_hazard, predict
 
 FITTED_AT, LAST_MONTH = 60, 84
 AS_OF = date(2024, 12, 1)
@@ -146,3 +147,38 @@ def _usage_features(world: World, account: Ints, month: Ints) -> tuple[Floats, F
 
     last = usage[account, month]
     return last, mean_of(0, 3), last - mean_of(1, 7)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A world fitted at month 60 and scored for the accounts then alive."""
+
+    world: World
+    model: HazardModel
+    table: FeatureTable  # as of month 60
+    training: FeatureTable
+    prediction: Prediction
+    truth: Floats  # the oracle's S(1..24)
+
+    def churned_within(self, months: int) -> np.ndarray:
+        return self.world.churned_in[self.table.account] <= FITTED_AT + months
+
+    @property
+    def annual(self) -> np.ndarray:
+        return self.world.annual[self.table.account]
+
+
+def fit_world(world: World, *, tracked_from_month: int, as_of: date = AS_OF) -> tuple[HazardModel, FeatureTable]:
+    tracked_from = boundaries_from(as_of, np.array([tracked_from_month - FITTED_AT]))[0].item()
+    landmarks = training_landmarks(as_of, tracked_from, n_accounts=len(world.joined))
+    training = table_at(world, month_offsets(as_of, landmarks), as_of)
+    spells = spells_of(world, known_to_month=FITTED_AT, as_of=as_of)
+    return fit_hazard(training, spells, specs=SPECS, options=FitOptions(as_of, tracked_from)), training
+
+
+def score_world(n_accounts: int, *, seed: int, shift: float, tracked_from_month: int, paths: int) -> Scored:
+    world = simulate_world(n_accounts, seed=seed, shift=shift)
+    model, training = fit_world(world, tracked_from_month=tracked_from_month)
+    table = table_at(world, np.array([0]))
+    truth = oracle_curves(world, table.account, seed=10_000 + seed, paths=paths)
+    return Scored(world, model, table, training, predict(model, table), truth)

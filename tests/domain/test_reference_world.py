@@ -1,0 +1,129 @@
+"""The hazard against a company whose truth is known, at full size and with eight churns."""
+
+import numpy as np
+import pytest
+
+from app.domain.calibration import auc, brier_score, expected_over_observed
+from app.domain.kaplan_meier import estimate_survival
+from app.domain.survival import Groups, band, group_draws
+from tests.domain.reference_world import FITTED_AT, Scored, score_world
+
+
+def kaplan_meier_by_tenure(scored: Scored, *, tracked_from_month: int, months: int) -> np.ndarray:
+    """P(churn within `months`) from the marginal curve with entry, given the tenure at the fit."""
+    world = scored.world
+    end = np.minimum(world.churned_in, FITTED_AT)
+    entry = np.maximum(0, tracked_from_month - world.joined)
+    duration = end - world.joined
+    seen = duration > entry
+    churned = (world.churned_in <= FITTED_AT)[seen]
+    curve = estimate_survival(duration[seen].astype(float), churned, entry_months=entry[seen].astype(float))
+    tenure = (FITTED_AT - world.joined[scored.table.account]).astype(float)
+    later = np.minimum(tenure + months, curve.last_month)
+    return 1.0 - curve.at(later) / curve.at(np.minimum(tenure, curve.last_month))
+
+
+@pytest.fixture(scope="module")
+def large() -> list[Scored]:
+    return [score_world(3000, seed=seed, shift=0.0, tracked_from_month=30, paths=300) for seed in range(8)]
+
+
+@pytest.fixture(scope="module")
+def small() -> list[Scored]:
+    return [score_world(100, seed=1000 + s, shift=-1.1, tracked_from_month=48, paths=300) for s in range(100)]
+
+
+def pooled(parts: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate(parts)
+
+
+@pytest.mark.slow
+def test_a_large_company_is_ranked_nearly_as_well_as_by_the_oracle(large: list[Scored]) -> None:
+    got = np.mean([auc(s.prediction.churn_within(12), s.churned_within(12)) for s in large])
+    best = np.mean([auc(1 - s.truth[:, 11], s.churned_within(12)) for s in large])
+    assert got >= best - 0.025
+    assert 0.66 < best < 0.71
+
+
+@pytest.mark.slow
+def test_a_large_company_reaches_three_quarters_of_the_oracles_accuracy(large: list[Scored]) -> None:
+    y = pooled([s.churned_within(12) for s in large])
+    reference = pooled([kaplan_meier_by_tenure(s, tracked_from_month=30, months=12) for s in large])
+    base = brier_score(reference, y)
+    got = 1 - brier_score(pooled([s.prediction.churn_within(12) for s in large]), y) / base
+    best = 1 - brier_score(pooled([1 - s.truth[:, 11] for s in large]), y) / base
+    assert got >= 0.75 * best
+    assert 0.07 < best < 0.12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("months", [12, 24])
+def test_a_large_company_loses_as_many_as_expected(large: list[Scored], months: int) -> None:
+    expected = pooled([s.prediction.churn_within(months) for s in large])
+    assert 0.93 <= expected_over_observed(expected, pooled([s.churned_within(months) for s in large])) <= 1.07
+
+
+@pytest.mark.slow
+def test_a_large_companys_value_over_two_years_is_unbiased(large: list[Scored]) -> None:
+    bias = []
+    for s in large:
+        mrr = s.table.mrr
+        paid = np.minimum(s.world.churned_in[s.table.account] - FITTED_AT - 1, 24)
+        bias.append((mrr @ s.prediction.retention[:, :24].sum(axis=1)) / (mrr @ paid) - 1)
+    assert abs(np.mean(bias)) <= 0.015
+
+
+@pytest.mark.slow
+def test_the_clock_tells_which_annual_accounts_are_due(large: list[Scored]) -> None:
+    ranked = [auc(s.prediction.hazard[s.annual, 0], s.churned_within(1)[s.annual]) for s in large]
+    due = [s.prediction.next_renewal_month == 1 for s in large]
+    expected = sum(s.prediction.hazard[d, 0].sum() for s, d in zip(large, due, strict=True))
+    observed = sum(s.churned_within(1)[d].sum() for s, d in zip(large, due, strict=True))
+    assert np.mean(ranked) >= 0.88
+    assert 0.85 <= expected / observed <= 1.25
+
+
+@pytest.mark.slow
+def test_eight_churns_are_nearer_to_the_truth_than_the_base_rate(small: list[Scored]) -> None:
+    error, base_error = [], []
+    for s in small:
+        rate = s.model.n_churns / s.model.account_months
+        truth = 1 - s.truth[:, 11]
+        error.append((s.prediction.churn_within(12) - truth) ** 2)
+        base_error.append((1 - (1 - rate) ** 12 - truth) ** 2)
+    ranked = [auc(s.prediction.churn_within(12), s.churned_within(12)) for s in small]
+    assert np.sqrt(pooled(error).mean()) <= 0.97 * np.sqrt(pooled(base_error).mean())
+    assert np.nanmean(ranked) >= 0.60
+    assert 6 <= np.mean([s.model.n_churns for s in small]) <= 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("annual", [True, False])
+def test_eight_churns_are_calibrated_for_each_contract(small: list[Scored], annual: bool) -> None:
+    expected = sum(s.prediction.churn_within(12)[s.annual == annual].sum() for s in small)
+    truth = sum((1 - s.truth[s.annual == annual, 11]).sum() for s in small)
+    assert 0.85 <= expected / truth <= 1.15
+
+
+@pytest.mark.slow
+def test_eight_churns_are_calibrated_for_those_due_next_month(small: list[Scored]) -> None:
+    due = [s.prediction.next_renewal_month == 1 for s in small]
+    expected = sum(s.prediction.hazard[d, 0].sum() for s, d in zip(small, due, strict=True))
+    truth = sum((1 - s.truth[d, 0]).sum() for s, d in zip(small, due, strict=True))
+    assert 0.7 <= expected / truth <= 1.3
+
+
+@pytest.mark.slow
+def test_intervals_cover_accounts_and_the_portfolio() -> None:
+    covered, inside = [], []
+    for seed in range(100):
+        s = score_world(400, seed=5000 + seed, shift=-1.1, tracked_from_month=48, paths=200)
+        lower, upper = band(s.prediction.survival, s.prediction.log_survival_sd, level=0.9)
+        covered.append(np.mean((lower[:, 11] <= s.truth[:, 11]) & (s.truth[:, 11] <= upper[:, 11])))
+        whole = Groups(np.zeros(len(s.table.account), dtype=np.int64), s.table.mrr, 1)
+        draws = group_draws(s.model, s.table, groups=whole, seed=seed).realised[:, 0, :24].sum(axis=1)
+        paid = np.minimum(s.world.churned_in[s.table.account] - FITTED_AT - 1, 24)
+        low, high = np.quantile(draws, [0.05, 0.95])
+        inside.append(low <= s.table.mrr @ paid <= high)
+    assert np.mean(covered) >= 0.75
+    assert 0.82 <= np.mean(inside) <= 0.96

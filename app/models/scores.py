@@ -47,13 +47,17 @@ class Score(Base):
     Curves are little-endian float32, one value a month ahead: `survival` S(k) of the account,
     `retention` R(k) of its revenue, and their bounds at 90 %. LTV at the run's default horizon,
     discount and margin is stored to sort by; any other is computed from R.
+
+    `explanation` holds, of the health score: `reference_logit`; `drivers`, each with `name`, `dimension`,
+    `contribution` (logit, above 0 is risk), `value` (null: missing), `is_learned`, `churns`; and
+    `dimensions`, each with `name`, `contribution`, `is_known`. Contributions add up to the logit of the risk.
     """
 
     __tablename__ = "scores"
 
     run_id: Mapped[int] = mapped_column(ForeignKey("model_runs.id"), primary_key=True)
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"), primary_key=True, index=True)
-    status: Mapped[str] = mapped_column(String(20))  # live, churned, not_applicable
+    status: Mapped[str] = mapped_column(String(20))  # live, in_grace, churned, upcoming, not_applicable
     basis: Mapped[str] = mapped_column(String(20))
     arr_minor: Mapped[int] = mapped_column(BigInteger)  # in the run's currency
     tenure_months: Mapped[int | None] = mapped_column(Integer)
@@ -67,10 +71,11 @@ class Score(Base):
     retention_upper: Mapped[bytes | None] = mapped_column(LargeBinary)
     churn_probability: Mapped[float | None]  # within 12 months
     renewal_churn_probability: Mapped[float | None]  # up to and at the next renewal
-    health: Mapped[float | None]
-    band: Mapped[str | None] = mapped_column(String(10))  # good, watch, risk
+    risk: Mapped[float | None]  # p*, the yearly churn probability that health maps
+    health: Mapped[float | None]  # 0 to 100; null: withheld, or none
+    band: Mapped[str | None] = mapped_column(String(10))  # healthy, watch, at_risk; null: withheld
     coverage: Mapped[float | None]
-    contributions: Mapped[list[Any] | None] = mapped_column(JSON)
+    explanation: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     ltv_residual_minor: Mapped[int | None] = mapped_column(BigInteger)
     ltv_residual_lower_minor: Mapped[int | None] = mapped_column(BigInteger)
     ltv_residual_upper_minor: Mapped[int | None] = mapped_column(BigInteger)

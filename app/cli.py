@@ -1,0 +1,209 @@
+"""The `tenure` command. Each command imports what it needs when it runs: `tenure --help` must not wait for lifelines."""
+
+import logging
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import click
+from sqlalchemy import Engine
+
+from app.config import Settings
+from app.db import make_engine, reading, transaction
+from app.errors import TenureError
+from app.migrate import is_migrated, migrate
+
+DEMO_ADDRESS = "demo@example.com"
+
+
+@contextmanager
+def opened_database() -> Iterator[tuple[Settings, Engine]]:
+    """The settings and a migrated database; what goes wrong in the business's words ends the command with them."""
+    try:
+        settings = Settings.from_env()
+        settings.data_folder.mkdir(parents=True, exist_ok=True)
+        engine = make_engine(settings.database_url)
+        if not is_migrated(engine):
+            raise click.ClickException("The database is not at the version of the code. Run: tenure db upgrade")
+        yield settings, engine
+        engine.dispose()
+    except TenureError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-v", "--verbose", is_flag=True, help="Show what is being done.")
+def main(*, verbose: bool) -> None:
+    """Tenure: customer-success health and lifetime value, from closed deals."""
+    logging.basicConfig(
+        level=logging.INFO if verbose or not sys.stderr.isatty() else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+@main.group()
+def db() -> None:
+    """The database."""
+
+
+@db.command("upgrade")
+def db_upgrade() -> None:
+    """Bring the database to the version of the code.
+
+    Example: DATABASE_URL=postgresql://user@host/tenure tenure db upgrade
+    """
+    settings = Settings.from_env()
+    settings.data_folder.mkdir(parents=True, exist_ok=True)
+    engine = make_engine(settings.database_url)
+    migrate(engine)
+    engine.dispose()
+    click.echo("The database is at the version of the code.")
+
+
+@main.command()
+@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="The date of the figures; today if left out.")
+@click.option("--again", is_flag=True, help="Make a night that was made already once more, from what is known now.")
+def nightly(*, as_of: datetime | None, again: bool) -> None:
+    """Fit, score and publish as of a date.
+
+    Example: tenure nightly --as-of 2026-01-01
+    """
+    from jobs.nightly import run_night
+
+    with opened_database() as (_, engine):
+        results = run_night(engine, as_of.date() if as_of else _today(engine), is_again=again)
+        for name, result in results.items():
+            click.echo(f"{name}: " + ", ".join(f"{key} {value}" for key, value in result.items()))
+
+
+def _today(engine: Engine) -> date:
+    from zoneinfo import ZoneInfo
+
+    from app.queries.settings import load_company_settings
+
+    with reading(engine) as session:
+        zone = load_company_settings(session).reporting_timezone
+    return datetime.now(UTC).astimezone(ZoneInfo(zone)).date()
+
+
+@main.command()
+@click.option("--if-empty", is_flag=True, help="Do nothing if the database holds accounts already.")
+def demo(*, if_empty: bool) -> None:
+    """Make the example company and its night in an empty database.
+
+    Example: tenure demo
+    """
+    from jobs.demo import has_accounts, make_example_company
+
+    settings = Settings.from_env()
+    settings.data_folder.mkdir(parents=True, exist_ok=True)
+    engine = make_engine(settings.database_url)
+    migrate(engine)
+    if has_accounts(engine):
+        if not if_empty:
+            raise click.ClickException("The database holds accounts already; the example company needs an empty one.")
+        return
+    with opened_database():
+        make_example_company(engine, settings.data_folder / "example", report=click.echo)
+        _add_demo_user(settings, engine)
+
+
+def _add_demo_user(settings: Settings, engine: Engine) -> None:
+    from app.services.changes import recording
+    from app.services.users import add_user
+
+    password = secrets.token_urlsafe(12)
+    with transaction(engine) as session, recording(session, "demo") as change:
+        add_user(session, change, name="Demo", email=DEMO_ADDRESS, password=password)
+    path = _demo_password_file(settings)
+    path.touch(mode=0o600)
+    path.write_text(password)
+
+
+def _demo_password_file(settings: Settings) -> Path:
+    return settings.data_folder / "demo_password"
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--workers", default=2, show_default=True, help="Processes that answer.")
+def serve(*, host: str, workers: int) -> None:
+    """Serve pages and API.
+
+    Example: PORT=8080 tenure serve
+    """
+    with opened_database() as (settings, _):
+        click.echo(f"Tenure is at http://{host}:{settings.port}   (Ctrl-C ends it)")
+        password = _demo_password_file(settings)
+        if password.exists():
+            click.echo(f"Log in as {DEMO_ADDRESS} with the password {password.read_text()}")
+            click.echo("Try: Accounts sorted by churn probability; open one and see why. Then /api/v1/docs;")
+            click.echo(
+                "     for a token: .venv/bin/tenure token create --name me --scope accounts:read --scope finance:read"
+            )
+    sys.stdout.flush()
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "wsgi:app",
+        "--bind",
+        f"{host}:{settings.port}",
+        "--log-level",
+        "warning",
+    ]
+    options = ["--workers", str(workers), "--worker-class", "gthread", "--threads", "4", "--no-control-socket"]
+    os.execv(sys.executable, [*command, *options])  # noqa: S606  our own interpreter and arguments
+
+
+@main.group()
+def user() -> None:
+    """Our staff who log in."""
+
+
+@user.command("add")
+@click.argument("email")
+@click.option("--name", prompt=True, help="As colleagues know them.")
+@click.password_option(help="At least 12 characters.")
+def user_add(*, email: str, name: str, password: str) -> None:
+    """Add somebody who can log in.
+
+    Example: tenure user add ana@example.com --name Ana
+    """
+    from app.services.changes import recording
+    from app.services.users import add_user
+
+    with opened_database() as (_, engine), transaction(engine) as session, recording(session, "command") as change:
+        add_user(session, change, name=name, email=email, password=password)
+    click.echo(f"{email} can log in.")
+
+
+@main.group()
+def token() -> None:
+    """The keys of programs."""
+
+
+@token.command("create")
+@click.option("--name", required=True, help="What it is for.")
+@click.option("--scope", "scopes", multiple=True, required=True, help="What it may do; can be given several times.")
+def token_create(*, name: str, scopes: tuple[str, ...]) -> None:
+    """Create a token; it is shown once.
+
+    Example: tenure token create --name "BI tool" --scope finance:read
+    """
+    from app.services.changes import utc_now
+    from app.services.tokens import create_token
+
+    with opened_database() as (_, engine), transaction(engine) as session:
+        made = create_token(session, name=name, scopes=scopes, now=utc_now())
+    click.echo(made.token)
+
+
+if __name__ == "__main__":
+    main()

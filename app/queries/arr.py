@@ -1,0 +1,46 @@
+"""Exact ARR of each account as of a day, in the reporting currency."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy.orm import Session
+
+from app.domain.contracts import LineState, line_state
+from app.domain.money import Money
+from app.queries.contract_lines import RecurringLine, load_recurring_lines
+from app.queries.facts import Known
+from app.queries.fx import load_rates
+
+# An account is the first of these that any of its lines is.
+PRECEDENCE = (LineState.LIVE, LineState.IN_GRACE, LineState.NOT_STARTED, LineState.ENDED)
+IN_ARR = frozenset({LineState.LIVE, LineState.IN_GRACE})
+
+
+@dataclass(frozen=True, slots=True)
+class AccountArr:
+    """`minor`: of lines that are live or in grace, each converted and rounded once at the rate of the day."""
+
+    minor: int
+    state: LineState  # of the account: live if any line is, else in grace, not started, or ended
+    started_on: date
+
+
+def load_account_arr(session: Session, known: Known) -> dict[int, AccountArr]:
+    """By account, of those that have or had recurring revenue, or have signed for it."""
+    rates = load_rates(session, known_at=known.known_at)
+    lines = load_recurring_lines(session, known_at=known.known_at, grace_days=known.settings.grace_days)
+    currency = known.settings.reporting_currency
+
+    def worth(line: RecurringLine) -> int:
+        return rates.convert(Money(line.life.line.arr_minor, line.currency), currency, on=known.as_of).minor
+
+    found = {}
+    for account_id, own in lines.items():
+        states = [line_state(line.life, known.as_of) for line in own]
+        counted = [line for line, state in zip(own, states, strict=True) if state in IN_ARR]
+        found[account_id] = AccountArr(
+            minor=sum(worth(line) for line in counted),
+            state=next(state for state in PRECEDENCE if state in states),
+            started_on=min(line.life.line.starts_on for line in own),
+        )
+    return found

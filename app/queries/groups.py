@@ -1,0 +1,76 @@
+"""Which groups each account belongs to: the standard ways of cutting figures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from app.domain.features import Facts
+from app.models.accounts import AccountVersion
+from app.models.products import ProductVersion
+from app.queries.contract_lines import load_recurring_lines
+from app.queries.facts import Known
+from app.queries.known import in_force
+
+UNKNOWN = "(unknown)"
+ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Labels of the accounts of `facts.account_ids`, in that order, by the name of the cut."""
+
+    labels: Mapping[str, NDArray[Any]]
+
+
+def load_groups(session: Session, known: Known, *, facts: Facts) -> Groups:
+    """Segment, plan, channel (as they are on `as_of`), cohort (year of the first start), and all."""
+    ids = facts.account_ids.tolist()
+    attributes = _attributes(session, known)
+    plans = _plans(session, known)
+    firsts = {int(a): on for a, on in zip(facts.spells.account[::-1], facts.spells.started_on[::-1], strict=True)}
+    return Groups(
+        {
+            "all": np.array([ALL for _ in ids], dtype=object),
+            "segment": np.array([attributes.get(i, (None, None))[0] or UNKNOWN for i in ids], dtype=object),
+            "channel": np.array([attributes.get(i, (None, None))[1] or UNKNOWN for i in ids], dtype=object),
+            "plan": np.array([plans.get(i) or UNKNOWN for i in ids], dtype=object),
+            "cohort": np.array([str(firsts[n].astype("datetime64[Y]")) for n in range(len(ids))], dtype=object),
+        }
+    )
+
+
+def _attributes(session: Session, known: Known) -> dict[int, tuple[str | None, str | None]]:
+    version = AccountVersion
+    rows = session.execute(
+        select(version.account_id, version.segment, version.channel).where(
+            in_force(version, known.known_at),
+            version.valid_from <= known.as_of,
+            or_(version.valid_to.is_(None), version.valid_to > known.as_of),
+        )
+    )
+    return {account_id: (segment, channel) for account_id, segment, channel in rows}
+
+
+def _plans(session: Session, known: Known) -> dict[int, str | None]:
+    """The plan of the line with the largest ARR, of those that are live or else of the last."""
+    rows = session.execute(
+        select(ProductVersion.product_id, ProductVersion.plan, ProductVersion.name)
+        .where(in_force(ProductVersion, known.known_at))
+        .order_by(ProductVersion.product_id, ProductVersion.valid_from)
+    )
+    plan_of = {product_id: plan or name for product_id, plan, name in rows}
+    lines = load_recurring_lines(session, known_at=known.known_at, grace_days=known.settings.grace_days)
+    found = {}
+    for account_id, own in lines.items():
+        begun = [line for line in own if line.life.line.starts_on <= known.as_of]
+        if begun:
+            last = max(
+                begun, key=lambda e: (e.life.stops_on is None, e.life.stops_on or known.as_of, e.life.line.arr_minor)
+            )
+            found[account_id] = plan_of.get(last.product_id)
+    return found

@@ -1,0 +1,97 @@
+"""What a night knows of the live accounts: features, curves, health and drift, in the order of the feature table."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.drift import segment_drift
+from app.domain.feature_table import build_features
+from app.domain.features import FeatureTable, Floats
+from app.domain.health import Health, assess_health
+from app.domain.kaplan_meier import SurvivalCurve
+from app.domain.ltv import LtvTerms
+from app.domain.survival import Groups, HazardModel
+from jobs.curves import Observed, estimate_curves, observe_spells
+from jobs.forecast import Forecast, draws_by_hazard, draws_by_segment, forecast_by_hazard, forecast_by_segment
+from jobs.night import Night
+
+SEGMENT = "segment"
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """`labels` are the accounts' groups by cut, `mrr` the money a month of each account, in minor units."""
+
+    night: Night
+    basis: str
+    model: HazardModel
+    labels: dict[str, NDArray[Any]]
+    account_mrr: Floats
+    table: FeatureTable = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "table", build_features(self.night.facts, self.night.landmark))
+
+    @cached_property
+    def observed(self) -> Observed:
+        return observe_spells(
+            self.night.facts, as_of=self.night.run.as_of, tracked_from=self.night.known.settings.tracked_from
+        )
+
+    def curves(self, cut: str) -> dict[str, SurvivalCurve]:
+        return estimate_curves(self.observed, self.labels[cut])
+
+    @cached_property
+    def forecast(self) -> Forecast:
+        if self.basis != SEGMENT:
+            return forecast_by_hazard(self.model, self.table)
+        labels = self.labels[SEGMENT]
+        return forecast_by_segment(self.table, self.curves(SEGMENT), segment=labels, as_of=self.night.run.as_of)
+
+    @cached_property
+    def health(self) -> Health | None:
+        """None where no hazard could be learned: then nothing tells one account of a segment from another."""
+        if self.basis == SEGMENT:
+            return None
+        settings = self.night.known.settings
+        return assess_health(
+            self.model,
+            self.table,
+            reference_churn=float(settings.reference_churn),
+            coverage_limit=float(settings.minimum_coverage),
+        )
+
+    @cached_property
+    def mrr(self) -> Floats:
+        """In minor units of the reporting currency, one for each row of the table."""
+        return self.account_mrr[self.table.account]
+
+    @cached_property
+    def drift(self) -> Floats:
+        """The monthly drift of each row's segment."""
+        names, segment = np.unique(self.labels[SEGMENT].astype(str), return_inverse=True)
+        drift = segment_drift(
+            self.night.facts,
+            segment=segment,
+            n_segments=len(names),
+            as_of=self.night.run.as_of,
+            tracked_from=self.model.options.tracked_from,
+        )
+        return drift[segment[self.table.account]]
+
+    @property
+    def terms(self) -> LtvTerms:
+        settings = self.night.known.settings
+        return LtvTerms(
+            horizon_months=settings.ltv_horizon_months,
+            annual_discount_rate=float(settings.annual_discount_rate),
+            gross_margin=float(settings.gross_margin),
+        )
+
+    def draws(self, groups: Groups) -> Floats:
+        if self.basis != SEGMENT:
+            return draws_by_hazard(self.model, self.table, groups=groups)
+        return draws_by_segment(self.forecast, groups=groups, segment=self.labels[SEGMENT][self.table.account])

@@ -2,14 +2,16 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import date
-from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.db import reading
 from app.domain.feature_catalog import feature_specs
 from app.domain.feature_table import build_features
-from app.domain.features import Facts
+from app.domain.features import Facts, FeatureTable
+from app.domain.hazard_guards import QuintileGap, compare_with_kaplan_meier
 from app.domain.survival import (
     FitOptions,
     HazardModel,
@@ -17,7 +19,7 @@ from app.domain.survival import (
     fit_hazard,
     training_landmarks,
 )
-from app.models.scores import ModelRun
+from app.models.scores import ModelRun, PublishedRun
 from jobs.night import Night
 from jobs.steps import Result, Write
 
@@ -26,6 +28,7 @@ DEFINITION = "churn@1"
 REASONS = {
     "account": "Learned from {churns} churns in {months:.0f} account-months, starting from the default weights.",
     "prior": "Not enough data: {churns} churns so far. The default weights are shown until there are two.",
+    "guarded": "Not enough data: what {churns} churns taught failed a check, so the default weights are shown.",
     "segment": (
         "All {churns} churns fall into one calendar month, so nothing can be learned of how churn follows behaviour "
         "over time. Kaplan-Meier of each segment is shown instead, the same for all accounts of a segment and tenure."
@@ -34,25 +37,60 @@ REASONS = {
 }
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    model: HazardModel
+    gaps: tuple[QuintileGap, ...]
+
+    @property
+    def is_acceptable(self) -> bool:
+        return all(gap.is_acceptable for gap in self.gaps)
+
+
 def fit_churn(night: Night, _results: Mapping[str, Result]) -> Write:
-    """Fit the hazard on all landmarks before the night's date."""
-    facts = night.facts
-    model = _fit(facts, as_of=night.run.as_of, tracked_from=night.known.settings.tracked_from)
-    basis = decide_basis(model, facts.spells) if len(facts.account_ids) else "not_applicable"
-    churns = model.n_churns if basis != "segment" else int(facts.spells.churned.sum())
-    reason = REASONS[basis].format(churns=churns, months=model.account_months)
-    return lambda session: _record_run(session, night, model=model, basis=basis, reason=reason)
+    """Fit the hazard on all landmarks before the night's date, and hold it against what happened.
 
-
-def _fit(facts: Facts, *, as_of: date, tracked_from: date | None) -> HazardModel:
-    first_on = tracked_from or min(facts.spells.started_on.tolist(), default=as_of)
-    options = FitOptions(as_of=as_of, tracked_from=min(first_on, as_of))
+    Where it fails and nothing is published yet, the default weights take its place; where something
+    is, the step that publishes keeps that.
+    """
+    facts, as_of = night.facts, night.run.as_of
+    options = FitOptions(as_of=as_of, tracked_from=_tracked_from(facts, night))
     landmarks = training_landmarks(as_of, options.tracked_from, n_accounts=len(facts.account_ids))
     table = build_features(facts, landmarks)
-    return fit_hazard(table, facts.spells, specs=feature_specs(facts), options=options)
+    fitted = _fit(facts, table, options=options)
+    basis = decide_basis(fitted.model, facts.spells) if len(facts.account_ids) else "not_applicable"
+    why = basis
+    if basis == "account" and not fitted.is_acceptable and not _is_anything_published(night):
+        fitted, basis, why = _fit(facts, table, options=replace(options, defaults_only=True)), "prior", "guarded"
+    churns = fitted.model.n_churns if basis != "segment" else int(facts.spells.churned.sum())
+    reason = REASONS[why].format(churns=churns, months=fitted.model.account_months)
+    is_held_back = basis == "account" and not fitted.is_acceptable
+
+    def write(session: Session) -> Result:
+        run_id = _record_run(session, night, fitted=fitted, basis=basis, reason=reason)
+        return {"run_id": run_id, "basis": basis, "churns": churns, "is_held_back": is_held_back}
+
+    return write
 
 
-def _record_run(session: Session, night: Night, *, model: HazardModel, basis: str, reason: str) -> dict[str, Any]:
+def _tracked_from(facts: Facts, night: Night) -> date:
+    """The first tracked month: as set, else the first start of any account."""
+    first_on: date = min(facts.spells.started_on.tolist(), default=night.run.as_of)
+    return min(night.known.settings.tracked_from or first_on, night.run.as_of)
+
+
+def _fit(facts: Facts, table: FeatureTable, *, options: FitOptions) -> Fitted:
+    model = fit_hazard(table, facts.spells, specs=feature_specs(facts), options=options)
+    return Fitted(model, compare_with_kaplan_meier(model, table, spells=facts.spells))
+
+
+def _is_anything_published(night: Night) -> bool:
+    with reading(night.engine) as session:
+        return session.get(PublishedRun, KIND) is not None
+
+
+def _record_run(session: Session, night: Night, *, fitted: Fitted, basis: str, reason: str) -> int:
+    model = fitted.model
     document = model.to_json()
     run = ModelRun(
         kind=KIND,
@@ -65,8 +103,14 @@ def _record_run(session: Session, night: Night, *, model: HazardModel, basis: st
         currency=night.known.settings.reporting_currency,
         document=document,
         sha256=hashlib.sha256(document.encode()).hexdigest(),
-        report={"churns": model.n_churns, "account_months": model.account_months, "newton_steps": model.n_steps},
+        report={
+            "churns": model.n_churns,
+            "account_months": model.account_months,
+            "newton_steps": model.n_steps,
+            "tracked_from": model.options.tracked_from.isoformat(),
+            "quintiles": [asdict(gap) | {"is_acceptable": gap.is_acceptable} for gap in fitted.gaps],
+        },
     )
     session.add(run)
     session.flush()
-    return {"run_id": run.id, "basis": basis, "churns": model.n_churns}
+    return run.id

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.features import FeatureTable, Floats
+from app.domain.hazard_guards import find_broken_curves
 from app.domain.kaplan_meier import SurvivalCurve
 from app.domain.months import Ints, whole_months_between
 from app.domain.segment_curves import conditional_survival, life_table
@@ -30,6 +31,7 @@ class Forecast:
     supported_months: Ints
     tenure_months: Ints
     renewal_churn: Floats  # NaN where there is no renewal ahead
+    n_broken: int  # curves that are none
 
     def bounds(self, name: str) -> tuple[Floats, Floats]:
         """Of `survival` or `retention`, at 90 %."""
@@ -46,6 +48,7 @@ def forecast_by_hazard(model: HazardModel, table: FeatureTable) -> Forecast:
         supported_months=made.supported_months,
         tenure_months=made.tenure_months,
         renewal_churn=made.churn_by_next_renewal(),
+        n_broken=len(find_broken_curves(made)),
     )
 
 
@@ -61,7 +64,16 @@ def forecast_by_segment(
         tenure_months=tenure,
         months=FORECAST_MONTHS,
     )
-    return Forecast(survival, survival, sd, sd, supported, tenure, renewal_churn=np.full(len(tenure), np.nan))
+    return Forecast(
+        survival=survival,
+        retention=survival,
+        log_survival_sd=sd,
+        log_retention_sd=sd,
+        supported_months=supported,
+        tenure_months=tenure,
+        renewal_churn=np.full(len(tenure), np.nan),
+        n_broken=0,
+    )
 
 
 def _life_table(curve: SurvivalCurve) -> Any:

@@ -58,7 +58,7 @@ def score_accounts(night: Night, results: Mapping[str, Result]) -> Write:
     def write(session: Session) -> Result:
         for table, rows in written:
             _insert(session, table, rows=[row | {"run_id": run_id} for row in rows])
-        return {"accounts": len(accounts), "scored": len(of_live)}
+        return {"accounts": len(accounts), "scored": len(of_live), "broken_curves": scoring.forecast.n_broken}
 
     return write
 

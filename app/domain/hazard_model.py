@@ -22,12 +22,16 @@ ONE, LOG_AHEAD, RENEWAL, CONTRACT, IDLE = (
 
 @dataclass(frozen=True, slots=True)
 class FitOptions:
-    """`tracked_from`: the first day from which the company's churn record is complete."""
+    """`tracked_from`: the first day from which the company's churn record is complete.
+
+    `defaults_only`: fit the intercept alone and keep every other coefficient at its default.
+    """
 
     as_of: date
     tracked_from: date
     horizon_months: int | None = None  # None: 24, or 36 with five years of tracking
     posterior_scale: float = 1.0  # factor on the standard deviations of the posterior
+    defaults_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,8 +58,8 @@ class HazardModel:
 
     @property
     def basis(self) -> str:
-        """`prior` with 0 or 1 churn (to be shown with "not enough data"), else `account`."""
-        return "prior" if self.n_churns < 2 else "account"
+        """`prior` with 0 or 1 churn, or with the defaults only (to be shown with "not enough data"), else `account`."""
+        return "prior" if self.n_churns < 2 or self.options.defaults_only else "account"
 
     @property
     def to_terms(self) -> Floats:

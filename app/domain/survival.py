@@ -56,6 +56,7 @@ FORECAST_MONTHS = 60
 DEFAULT_MONTHLY_CHURN = 0.015
 DEFAULT_LOGITS = {RENEWAL: 3.0, CONTRACT: -1.5, IDLE: -3.0}  # of the column itself, not standardised
 DEFAULT_SD = 0.2
+FIXED_SD = 1e-4  # of a coefficient that is to stay at its default
 INTERCEPT_SD = 2.0  # worth about half a churn: with none at all the hazard stays above zero
 FEWEST_CHURNS_FOR_SEGMENT = 3  # two in the same month may be chance
 _CHUNK = 2_000
@@ -139,7 +140,7 @@ def fit_hazard(
         mask=term_mask(specs),
     )
     scaling = scale_terms(problem)
-    prior = _prior(specs, scaling)
+    prior = _prior(specs, scaling, defaults_only=options.defaults_only)
     posterior = fit_posterior(problem, scaling, prior=prior, start=_start(problem, prior))
     months = float(rows.weight.sum())
     return HazardModel(
@@ -360,7 +361,7 @@ def _feature_churns(values: Floats, rows: TrainingRows) -> Ints:
     return churns
 
 
-def _prior(specs: tuple[FeatureSpec, ...], scaling: Scaling) -> Prior:
+def _prior(specs: tuple[FeatureSpec, ...], scaling: Scaling, *, defaults_only: bool) -> Prior:
     clock, feature = np.nonzero(term_mask(specs))
     mean = np.zeros(len(clock))
     sd = np.full(len(clock), DEFAULT_SD)
@@ -371,6 +372,8 @@ def _prior(specs: tuple[FeatureSpec, ...], scaling: Scaling) -> Prior:
     for column, default in DEFAULT_LOGITS.items():
         term = (clock == column) & (feature == 0)
         mean[term] = default * scaling.scale[term]
+    if defaults_only:
+        sd[1:] = FIXED_SD
     return Prior(mean=mean, sd=sd)
 
 

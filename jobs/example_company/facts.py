@@ -1,0 +1,195 @@
+"""The world as the facts of the feature function, the same that its files lead to through the import.
+
+A backfill is known from each fact's own day: a deal from its close, usage from its day.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+
+import numpy as np
+
+from app.domain.contracts import (
+    ChurnNotice,
+    ContractLine,
+    LineKind,
+    LineLife,
+    annual_recurring_revenue,
+    line_lives,
+    spells,
+)
+from app.domain.features import (
+    AttributeFacts,
+    Facts,
+    Feed,
+    LineFacts,
+    MilestoneFacts,
+    Spells,
+    SurveyFacts,
+    TicketFacts,
+    TouchFacts,
+    UsageFacts,
+)
+from app.domain.fx import RateTable
+from app.domain.months import Days
+from jobs.example_company.company import CHANNELS, MINOR_DIGITS, REPORTING_CURRENCY, SEGMENTS
+from jobs.example_company.ledger import Deal, Line
+from jobs.example_company.world import World
+
+GRACE_DAYS = 30
+METRICS = ("activity", "active_people")
+NAT = np.datetime64("NaT", "D")
+
+
+def read_facts(world: World) -> Facts:
+    lines = _lines_by_account(world)
+    return Facts(
+        account_ids=np.arange(len(world.history.profile.segment)),
+        segments=tuple(sorted(SEGMENTS)),
+        channels=tuple(sorted(CHANNELS)),
+        usage_metrics=METRICS,
+        spells=_spells(world, lines),
+        lines=_line_facts(world, lines),
+        attributes=_attributes(world),
+        usage=_usage(world),
+        milestones=_milestones(world),
+        tickets=_tickets(world),
+        surveys=_surveys(world),
+        touches=_touches(world),
+        feeds=_feeds(world),
+    )
+
+
+Own = tuple[Deal, Line, LineLife]
+
+
+def _lines_by_account(world: World) -> list[list[Own]]:
+    ledger, accounts = world.history.ledger, len(world.history.profile.segment)
+    signed: list[list[tuple[Deal, Line]]] = [[] for _ in range(accounts)]
+    notices: list[list[ChurnNotice]] = [[] for _ in range(accounts)]
+    for deal in ledger.deals:
+        signed[deal.account] += [(deal, line) for line in deal.lines]
+    for key, notice in enumerate(ledger.notices):
+        notices[notice.account].append(ChurnNotice(key, notice.effective_on, notice.given_on, cause=notice.cause))
+    return [_decide_ends(own, said) for own, said in zip(signed, notices, strict=True)]
+
+
+def _decide_ends(signed: Sequence[tuple[Deal, Line]], notices: Sequence[ChurnNotice]) -> list[Own]:
+    families = sorted({line.product.family for _, line in signed})
+    by_offer = {(deal.number, line.product.family): key for key, (deal, line) in enumerate(signed)}
+    agreed = [
+        ContractLine(
+            key=key,
+            kind=LineKind.RECURRING,
+            starts_on=line.starts_on,
+            ends_on=line.ends_on,
+            arr_minor=_arr_minor(line),
+            offer=families.index(line.product.family),
+            renews=None if deal.renewal_of is None else by_offer.get((deal.renewal_of, line.product.family)),
+        )
+        for key, (deal, line) in enumerate(signed)
+    ]
+    lives = line_lives(agreed, notices, grace_days=GRACE_DAYS)
+    return [(deal, line, life) for (deal, line), life in zip(signed, lives, strict=True)]
+
+
+def _arr_minor(line: Line) -> int:
+    return annual_recurring_revenue(
+        line.amount_minor, line.starts_on, ends_on=line.ends_on, price_months=line.price_months
+    )
+
+
+def _spells(world: World, lines: Sequence[Sequence[Own]]) -> Spells:
+    found = [
+        (account, spell)
+        for account, own in enumerate(lines)
+        for spell in spells([life for *_, life in own], world.as_of)
+    ]
+    return Spells(
+        account=np.array([account for account, _ in found], dtype=np.int64),
+        number=np.array([spell.number for _, spell in found], dtype=np.int64),
+        started_on=_days([spell.started_on for _, spell in found]),
+        ended_on=_days([spell.ended_on for _, spell in found]),
+        churned=np.array([spell.is_churned for _, spell in found], dtype=bool),
+    )
+
+
+def _line_facts(world: World, lines: Sequence[Sequence[Own]]) -> LineFacts:
+    profile, table = world.history.profile, RateTable(world.history.rates)
+    in_reporting = {c: float(table.rate(c, REPORTING_CURRENCY, on=world.as_of)) for c in MINOR_DIGITS}
+    own = [row for rows in lines for row in rows]
+    currencies = [profile.currency[deal.account] for deal, *_ in own]
+    arr = [life.line.arr_minor / 10 ** MINOR_DIGITS[c] for (*_, life), c in zip(own, currencies, strict=True)]
+    by_seat = [line.product.unit == "seat" for _, line, _ in own]
+    return LineFacts(
+        account=np.array([deal.account for deal, *_ in own], dtype=np.int64),
+        starts_on=_days([line.starts_on for _, line, _ in own]),
+        stops_on=_days([life.stops_on for *_, life in own]),
+        term_months=np.array([line.term_months for _, line, _ in own], dtype=np.int64),
+        non_cancellable=np.array([bool(world.history.customers.is_committed[deal.account]) for deal, *_ in own]),
+        mrr=np.array([a * in_reporting[c] / 12 for a, c in zip(arr, currencies, strict=True)]),
+        seats=np.where(by_seat, np.array([line.quantity for _, line, _ in own], dtype=np.float64), np.nan),
+        available_on=_days([deal.closed_on for deal, *_ in own]),
+        replaced_on=np.full(len(own), NAT),
+    )
+
+
+def _attributes(world: World) -> AttributeFacts:
+    profile = world.history.profile
+    segment_code = np.argsort(np.argsort(SEGMENTS))
+    channel_code = np.argsort(np.argsort(CHANNELS))
+    return AttributeFacts(
+        account=np.arange(len(profile.segment)),
+        valid_from=profile.created_on,
+        available_on=profile.created_on,
+        segment=segment_code[profile.segment],
+        channel=channel_code[profile.channel],
+    )
+
+
+def _usage(world: World) -> UsageFacts:
+    usage = world.usage
+    return UsageFacts(
+        account=usage.account,
+        day=usage.day,
+        available_on=usage.day,
+        metric=np.where(usage.feature < 0, METRICS.index("active_people"), METRICS.index("activity")),
+        feature=usage.feature,
+        amount=usage.amount.astype(np.float64),
+    )
+
+
+def _milestones(world: World) -> MilestoneFacts:
+    plan = world.milestones
+    return MilestoneFacts(plan.account, plan.due_on, plan.done_on, plan.planned_on, plan.done_on)
+
+
+def _tickets(world: World) -> TicketFacts:
+    desk = world.tickets
+    return TicketFacts(desk.account, desk.opened_on, desk.closed_on, desk.is_escalated, desk.opened_on)
+
+
+def _surveys(world: World) -> SurveyFacts:
+    asked = world.surveys
+    return SurveyFacts(
+        asked.account, asked.answered_on, asked.is_nps, asked.score.astype(np.float64), asked.answered_on
+    )
+
+
+def _touches(world: World) -> TouchFacts:
+    return TouchFacts(world.touches.account, world.touches.occurred_on, world.touches.occurred_on)
+
+
+def _feeds(world: World) -> tuple[Feed, ...]:
+    days = {
+        "usage": world.usage.day,
+        "milestones": world.milestones.due_on,
+        "tickets": world.tickets.opened_on,
+        "surveys": world.surveys.answered_on,
+        "touches": world.touches.occurred_on,
+    }
+    return tuple(Feed(kind, on.min(), on.max()) for kind, on in days.items() if len(on))
+
+
+def _days(values: Sequence[date | None]) -> Days:
+    days: Days = np.array([NAT if v is None else np.datetime64(v, "D") for v in values], dtype="datetime64[D]")
+    return days

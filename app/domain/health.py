@@ -112,7 +112,7 @@ def health_band(risk: Floats, *, reference_churn: float = USUAL_CHURN) -> Ints:
     if not 0.0 < reference_churn < 1.0:
         raise ValueError("the reference churn lies between 0 and 1")
     factor = _odds(reference_churn) / _odds(USUAL_CHURN)
-    edges = [_odds(edge) * factor / (1.0 + _odds(edge) * factor) for edge in BAND_EDGES]
+    edges = [edge * factor / (1.0 - edge + edge * factor) for edge in BAND_EDGES]
     return np.searchsorted(edges, risk, side="right").astype(np.int64)
 
 

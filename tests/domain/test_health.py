@@ -1,0 +1,168 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain import health
+from app.domain.features import FeatureTable
+from app.domain.health import (
+    BANDS,
+    annualised_risk,
+    assess_health,
+    health_band,
+    health_score,
+    input_coverage,
+    list_drivers,
+)
+from app.domain.survival import HazardModel, build_inputs, next_renewal_months, predict, take_rows
+from tests.domain.reference_world import SPECS, fit_world, simulate_world, table_at
+
+
+@pytest.fixture(scope="module")
+def fitted() -> tuple[HazardModel, FeatureTable]:
+    world = simulate_world(400, seed=21)
+    return fit_world(world, tracked_from_month=36)[0], table_at(world, np.array([0]))
+
+
+def logit(p: np.ndarray) -> np.ndarray:
+    return np.log(p / (1 - p))
+
+
+def test_the_score_is_a_fixed_map_of_the_risk() -> None:
+    assert health_score(np.array([0, 0.05, 0.2, 0.5, 1])).tolist() == [100, 70, 40, 10, 0]
+    assert health_score(np.array([0.025, 0.125, 0.35, 0.75])) == pytest.approx([85, 55, 25, 5])
+
+
+def test_bands_lie_at_5_and_20_percent_and_move_with_the_companys_own_churn() -> None:
+    risk = np.array([0.0, 0.049, 0.05, 0.19, 0.21, 1.0])
+    assert [BANDS[i] for i in health_band(risk)] == ["healthy", "healthy", "watch", "watch", "at_risk", "at_risk"]
+    shifted = health_band(np.array([0.09, 0.12, 0.35, 0.37]), reference_churn=0.2)  # odds 2.25 times: 10.6 and 36 %
+    assert [BANDS[i] for i in shifted] == ["healthy", "watch", "watch", "at_risk"]
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        health_band(risk, reference_churn=0.0)
+
+
+@given(p=st.floats(0, 0.99), months=st.integers(12, 60))
+def test_a_risk_is_brought_to_a_year(p: float, months: int) -> None:
+    risk = annualised_risk(np.array([p]), np.array([months]))[0]
+    assert (1 - risk) ** (months / 12) == pytest.approx(1 - p)
+    assert annualised_risk(np.array([p]), np.array([12]))[0] == pytest.approx(p)
+
+
+def test_the_risk_reaches_through_the_next_renewal(fitted: tuple[HazardModel, FeatureTable]) -> None:
+    model, table = fitted
+    long = replace(table, term_months=np.full(len(table.account), 24), renewal_on=table.landmark + 620)
+    prediction = predict(model, long)
+    assert (prediction.next_renewal_month == 21).all()
+    expected = annualised_risk(prediction.churn_within(21), np.full(len(table.account), 21))
+    assert assess_health(model, long).risk == pytest.approx(expected)
+    monthly = table.term_months == 1
+    own = assess_health(model, table)
+    assert own.risk[monthly] == pytest.approx(predict(model, table).churn_within(12)[monthly])
+
+
+def test_contributions_add_up_and_so_do_dimensions(fitted: tuple[HazardModel, FeatureTable]) -> None:
+    result = assess_health(*fitted)
+    total = logit(result.risk) - result.reference_logit
+    assert np.abs(result.contributions.sum(axis=1) - total).max() < 1e-9
+    assert np.abs(result.dimension_contributions.sum(axis=1) - total).max() < 1e-9
+    assert result.dimensions == ("adoption", "commercial")
+    assert [driver.name for driver in result.drivers] == [*(s.name for s in SPECS), "tenure", "contract"]
+
+
+def test_eight_nodes_are_enough(fitted: tuple[HazardModel, FeatureTable], monkeypatch: pytest.MonkeyPatch) -> None:
+    eight = assess_health(*fitted).contributions
+    nodes, weights = np.polynomial.legendre.leggauss(120)
+    monkeypatch.setattr(health, "_NODES", nodes)
+    monkeypatch.setattr(health, "_WEIGHTS", weights)
+    assert np.abs(assess_health(*fitted).contributions - eight).max() < 1e-5
+
+
+def test_the_gradient_is_the_slope_of_the_logit(fitted: tuple[HazardModel, FeatureTable]) -> None:
+    model, table = fitted
+    inputs = build_inputs(model, table, months=60)
+    horizon = np.clip(next_renewal_months(table), 12, 60)
+    for is_longer in (False, True):
+        path = health._Path(
+            model, inputs, reference=health._reference_clock(model, inputs, is_longer=is_longer), horizon=horizon
+        )
+        for at in (0.0, 0.4, 1.0):
+            slope = (path.logit(at + 1e-5) - path.logit(at - 1e-5)) / 2e-5
+            assert path.gradient(at).sum(axis=1) == pytest.approx(slope, abs=1e-6)
+
+
+def test_one_feature_moved_alone_explains_the_whole_difference(fitted: tuple[HazardModel, FeatureTable]) -> None:
+    model, table = fitted
+    monthly = take_rows(table, np.flatnonzero(table.term_months == 1)[:20])
+    values = np.tile(model.feature_mean, (20, 1))
+    at_mean = assess_health(model, replace(monthly, values=values.copy()))
+    values[:, 0] = monthly.values[:, 0]
+    moved = assess_health(model, replace(monthly, values=values))
+    assert np.abs(moved.contributions[:, 1:5]).max() < 1e-12
+    assert moved.contributions[:, 0] == pytest.approx(logit(moved.risk) - logit(at_mean.risk), rel=0.1, abs=0.02)
+    assert (np.sign(moved.contributions[:, 0]) == np.sign(model.feature_mean[0] - values[:, 0])).all()
+
+
+def test_an_average_account_has_nothing_to_explain_but_its_clock(fitted: tuple[HazardModel, FeatureTable]) -> None:
+    model, table = fitted
+    result = assess_health(model, replace(table, values=np.tile(model.feature_mean, (len(table.account), 1))))
+    assert np.abs(result.contributions[:, : len(SPECS)]).max() < 1e-12
+
+
+def test_a_missing_input_contributes_nothing_and_lowers_coverage(fitted: tuple[HazardModel, FeatureTable]) -> None:
+    model, table = fitted
+    values = table.values.copy()
+    values[:, 0] = np.nan
+    full, missing = assess_health(model, table), assess_health(model, replace(table, values=values))
+    assert (missing.contributions[:, 0] == 0).all()
+    assert not missing.known[:, 0].any()
+    assert (missing.coverage < full.coverage).all()
+
+
+def test_losing_an_input_lowers_coverage_by_its_share_of_the_dimension() -> None:
+    values = np.ones((3, 5))
+    values[1, :2] = np.nan
+    values[2, :] = np.nan
+    assert input_coverage(values, SPECS) == pytest.approx([1.0, (1 / 3 + 1) / 2, 0.0])
+    assert input_coverage(np.empty((2, 0)), ()).tolist() == [0.0, 0.0]
+
+
+def test_under_the_limit_the_score_is_withheld_but_not_the_probability(
+    fitted: tuple[HazardModel, FeatureTable],
+) -> None:
+    model, table = fitted
+    values = table.values.copy()
+    values[0] = np.nan
+    result = assess_health(model, replace(table, values=values))
+    assert result.withheld[0]
+    assert np.isnan(result.score[0])
+    assert result.band[0] == -1
+    assert np.isfinite(result.risk[0])
+    assert not result.withheld[1:].any()
+    adoption = result.dimensions.index("adoption")
+    assert not result.dimension_known[0, adoption]  # unknown, not green
+    assert result.dimension_known[1, adoption]
+
+
+def test_the_top_drivers_are_the_largest_either_way(fitted: tuple[HazardModel, FeatureTable]) -> None:
+    result = assess_health(*fitted)
+    top = np.take_along_axis(np.abs(result.contributions), result.top_drivers(3), axis=1)
+    assert top.shape == (len(result.risk), 3)
+    assert (np.diff(top, axis=1) <= 0).all()
+    assert (top[:, 0] == np.abs(result.contributions).max(axis=1)).all()
+
+
+def test_weights_are_learned_from_many_churns_and_defaults_with_few() -> None:
+    many = fit_world(simulate_world(3000, seed=1), tracked_from_month=30)[0]
+    few = fit_world(simulate_world(100, seed=1, shift=-1.1), tracked_from_month=48)[0]
+    assert all(driver.is_learned for driver in list_drivers(many) if driver.name in {"usage", "small", "contract"})
+    assert not any(driver.is_learned for driver in list_drivers(few)[: len(SPECS)])
+    assert list_drivers(few)[0].n_churns == few.n_churns
+    assert list_drivers(many)[0].n_churns == many.n_churns > 500
+
+
+def test_no_account_is_no_trouble(fitted: tuple[HazardModel, FeatureTable]) -> None:
+    model, table = fitted
+    assert assess_health(model, take_rows(table, np.arange(0))).contributions.shape == (0, 7)

@@ -1,5 +1,6 @@
 """The company's settings: what figures depend on, as of a day and as known at an instant."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
@@ -55,4 +56,8 @@ def load_company_settings(
             or_(SettingVersion.valid_to.is_(None), SettingVersion.valid_to > day),
         )
     )
-    return CompanySettings(**{name: DECODE.get(name, lambda value: value)(value) for name, value in rows})
+    return decode_settings((name, value) for name, value in rows)
+
+
+def decode_settings(stored: Iterable[tuple[str, Any]]) -> CompanySettings:
+    return CompanySettings(**{name: DECODE.get(name, lambda value: value)(value) for name, value in stored})

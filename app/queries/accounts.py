@@ -1,0 +1,311 @@
+"""Accounts with what the published run says of them: a page at a time, or one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from app.domain.money import minor_digits
+from app.errors import NotFound
+from app.models.accounts import AccountVersion, Assignment, ExternalId
+from app.models.contracts import ContractLineVersion
+from app.models.products import Product, ProductVersion
+from app.models.scores import ModelRun, PublishedRun, Score
+from app.queries.cursors import Position, Sort, decode_cursor, encode_cursor
+from app.queries.runs import CHURN, RUN_COLUMNS, Run, find_run
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFilter:
+    """Which accounts: each part given narrows, an empty one lets all through."""
+
+    segment: Sequence[str] = ()
+    plan: Sequence[str] = ()
+    product: Sequence[str] = ()  # SKU
+    channel: Sequence[str] = ()
+    country: Sequence[str] = ()
+    band: Sequence[str] = ()
+    status: Sequence[str] = ()
+    csm: Sequence[int] = ()  # person
+    search: str | None = None  # part of the name
+    min_arr: Decimal | None = None  # in the run's currency
+    max_arr: Decimal | None = None
+    renewal_before: date | None = None
+
+
+BY_NAME = Sort("name")
+
+
+@dataclass(frozen=True, slots=True)
+class AccountQuery:
+    filter: AccountFilter = AccountFilter()
+    sort: Sort = BY_NAME
+    cursor: str | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """An account as it is today, and its figures from the run; these are None where there are none."""
+
+    id: int
+    name: str
+    segment: str | None
+    industry: str | None
+    country: str | None
+    employees: int | None
+    channel: str | None
+    campaign: str | None
+    parent_id: int | None
+    status: str | None
+    basis: str | None
+    arr_minor: int | None
+    tenure_months: int | None
+    started_on: date | None
+    renewal_on: date | None
+    churn_probability: float | None
+    risk: float | None
+    health: float | None
+    band: str | None
+    coverage: float | None
+    ltv_residual_minor: int | None
+    ltv_residual_lower_minor: int | None
+    ltv_residual_upper_minor: int | None
+    ltv_expansion_minor: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPage:
+    """`run` is None before the first night: then every figure is."""
+
+    rows: list[AccountRow]
+    run: Run | None
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedProduct:
+    sku: str
+    name: str
+    plan: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OtherId:
+    system: str
+    kind: str
+    external_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountDetail:
+    row: AccountRow
+    custom: dict[str, Any]
+    run: Run | None
+    external_ids: list[OtherId]
+    products: list[OwnedProduct]
+
+
+ATTRIBUTES = ("name", "segment", "industry", "country", "employees", "channel", "campaign", "parent_id")
+ROW_COLUMNS = (
+    AccountVersion.account_id,
+    *(getattr(AccountVersion, name) for name in ATTRIBUTES),
+    *(getattr(Score, name) for name in list(AccountRow.__dataclass_fields__)[len(ATTRIBUTES) + 1 :]),
+)
+SORT_COLUMNS: dict[str, InstrumentedAttribute[Any]] = {
+    "name": AccountVersion.name,
+    "arr": Score.arr_minor,
+    "health": Score.health,
+    "churn_probability": Score.churn_probability,
+    "ltv": Score.ltv_residual_minor,
+    "renewal": Score.renewal_on,
+    "tenure": Score.tenure_months,
+}
+
+
+def list_accounts(session: Session, query: AccountQuery, *, today: date) -> AccountPage:
+    """A page of accounts. Those without the value that is sorted by come last, whichever way it goes.
+
+    A cursor stays with the run that its first page was of, so that a night in between moves nothing.
+    Raises Invalid for a cursor that is none of this list's.
+    """
+    position = decode_cursor(query.cursor, sort=query.sort) if query.cursor else None
+    run = find_run(session, run_id=position.run_id if position else None)
+    statement = filtered(select(*ROW_COLUMNS), query.filter, run=run, today=today)
+    rows = _page(session, statement, query=query, position=position)
+    cursor = None
+    if len(rows) > query.limit:
+        rows = rows[: query.limit]
+        value = getattr(rows[-1], SORT_COLUMNS[query.sort.name].key)
+        cursor = encode_cursor(Position(query.sort, value, rows[-1].account_id, run.id if run else None))
+    return AccountPage([AccountRow(*row) for row in rows], run, cursor)
+
+
+def count_accounts(session: Session, chosen: AccountFilter, *, run: Run | None, today: date) -> int:
+    statement = filtered(select(func.count()), chosen, run=run, today=today)
+    found: int = session.execute(statement).scalar_one()
+    return found
+
+
+def load_account(session: Session, account_id: int, *, today: date) -> AccountDetail:
+    """One account with its ids elsewhere and what it has now. Raises NotFound, also for one that was merged away."""
+    row = session.execute(_one_account(account_id, today=today)).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no account {account_id}.")
+    if row.merged_into_id is not None:
+        raise NotFound(f"Account {account_id} was merged into account {row.merged_into_id}; ask for that one.")
+    size = len(ROW_COLUMNS)
+    run = Run(*row[size : size + len(RUN_COLUMNS)]) if row[size] is not None else None
+    external_ids = session.execute(
+        select(ExternalId.system, ExternalId.kind, ExternalId.external_id)
+        .where(ExternalId.account_id == account_id, ExternalId.superseded_change_id.is_(None))
+        .order_by(ExternalId.system, ExternalId.kind, ExternalId.external_id)
+    )
+    return AccountDetail(
+        row=AccountRow(*row[:size]),
+        custom=row.custom or {},
+        run=run,
+        external_ids=[OtherId(*each) for each in external_ids],
+        products=_products(session, account_id, on=run.as_of if run else today),
+    )
+
+
+def _one_account(account_id: int, *, today: date) -> Select[*tuple[Any, ...]]:
+    return (
+        select(*ROW_COLUMNS, *RUN_COLUMNS, AccountVersion.merged_into_id, AccountVersion.custom)
+        .outerjoin(PublishedRun, PublishedRun.kind == CHURN)
+        .outerjoin(ModelRun, ModelRun.id == PublishedRun.run_id)
+        .outerjoin(Score, and_(Score.run_id == ModelRun.id, Score.account_id == AccountVersion.account_id))
+        .where(AccountVersion.account_id == account_id, *_valid(AccountVersion, today))
+    )
+
+
+def _products(session: Session, account_id: int, *, on: date) -> list[OwnedProduct]:
+    rows = session.execute(
+        select(Product.sku, ProductVersion.name, ProductVersion.plan)
+        .join(ProductVersion, ProductVersion.product_id == Product.id)
+        .join(ContractLineVersion, ContractLineVersion.product_id == Product.id)
+        .where(ContractLineVersion.account_id == account_id, *_live_lines(on), *_valid(ProductVersion, on))
+        .distinct()
+        .order_by(Product.sku)
+    )
+    return [OwnedProduct(*row) for row in rows]
+
+
+def _valid(
+    table: type[AccountVersion] | type[Assignment] | type[ProductVersion], day: date
+) -> tuple[ColumnElement[bool], ...]:
+    return (
+        table.superseded_change_id.is_(None),
+        table.valid_from <= day,
+        or_(table.valid_to.is_(None), table.valid_to > day),
+    )
+
+
+def _live_lines(day: date) -> tuple[ColumnElement[bool], ...]:
+    line = ContractLineVersion
+    return (
+        line.superseded_change_id.is_(None),
+        line.starts_on <= day,
+        or_(line.ends_on.is_(None), line.ends_on >= day),
+    )
+
+
+def filtered(
+    statement: Select[*tuple[Any, ...]], chosen: AccountFilter, *, run: Run | None, today: date
+) -> Select[*tuple[Any, ...]]:
+    """The statement over the accounts of today that the filter lets through, with their scores of the run."""
+    run_id = run.id if run else None
+    statement = (
+        statement.select_from(AccountVersion)
+        .outerjoin(Score, and_(Score.run_id == run_id, Score.account_id == AccountVersion.account_id))
+        .where(*_valid(AccountVersion, today), AccountVersion.merged_into_id.is_(None))
+    )
+    columns: dict[str, InstrumentedAttribute[Any]] = {
+        "segment": AccountVersion.segment,
+        "channel": AccountVersion.channel,
+        "country": AccountVersion.country,
+        "band": Score.band,
+        "status": Score.status,
+    }
+    for name, column in columns.items():
+        if wanted := getattr(chosen, name):
+            statement = statement.where(column.in_(wanted))
+    if chosen.search:
+        statement = statement.where(func.lower(AccountVersion.name).contains(chosen.search.lower(), autoescape=True))
+    if chosen.renewal_before:
+        statement = statement.where(Score.renewal_on < chosen.renewal_before)
+    if chosen.csm:
+        statement = statement.where(_looked_after_by(chosen.csm, today))
+    if chosen.plan or chosen.product:
+        statement = statement.where(_has_product(chosen, on=run.as_of if run else today))
+    return statement.where(*_arr_limits(chosen, run))
+
+
+def _looked_after_by(csm: Sequence[int], today: date) -> ColumnElement[bool]:
+    assigned = select(Assignment.account_id).where(
+        Assignment.person_id.in_(csm), Assignment.role == "csm", *_valid(Assignment, today)
+    )
+    return AccountVersion.account_id.in_(assigned)
+
+
+def _arr_limits(chosen: AccountFilter, run: Run | None) -> list[ColumnElement[bool]]:
+    digits = minor_digits(run.currency) if run else 0
+    limits = []
+    if chosen.min_arr is not None:
+        limits.append(Score.arr_minor >= _minor(chosen.min_arr, digits))
+    if chosen.max_arr is not None:
+        limits.append(Score.arr_minor <= _minor(chosen.max_arr, digits))
+    return limits
+
+
+def _minor(amount: Decimal, digits: int) -> int:
+    return int(amount.scaleb(digits).to_integral_value())
+
+
+def _has_product(chosen: AccountFilter, *, on: date) -> ColumnElement[bool]:
+    lines = (
+        select(ContractLineVersion.id)
+        .join(Product, Product.id == ContractLineVersion.product_id)
+        .join(ProductVersion, ProductVersion.product_id == Product.id)
+        .where(ContractLineVersion.account_id == AccountVersion.account_id, *_live_lines(on))
+        .where(*_valid(ProductVersion, on))
+    )
+    if chosen.plan:
+        lines = lines.where(ProductVersion.plan.in_(chosen.plan))
+    if chosen.product:
+        lines = lines.where(Product.sku.in_(chosen.product))
+    return lines.exists()
+
+
+def _page(
+    session: Session, statement: Select[*tuple[Any, ...]], *, query: AccountQuery, position: Position | None
+) -> list[Row[*tuple[Any, ...]]]:
+    """One row more than the limit, if there is one.
+
+    Two statements, each along an index: first the rows that have the value, then those that have none.
+    """
+    column, key = SORT_COLUMNS[query.sort.name], AccountVersion.account_id
+    room = query.limit + 1
+    rows: list[Row[*tuple[Any, ...]]] = []
+    if position is None or position.value is not None:
+        order = column.desc() if query.sort.is_descending else column.asc()
+        found = statement.where(column.is_not(None)).order_by(order, key)
+        if position is not None:
+            found = found.where(_beyond(column, position))
+        rows += session.execute(found.limit(room)).all()
+    if len(rows) < room and column is not AccountVersion.name:
+        after = position.account_id if position is not None and position.value is None else 0
+        found = statement.where(column.is_(None), key > after).order_by(key)
+        rows += session.execute(found.limit(room - len(rows))).all()
+    return rows
+
+
+def _beyond(column: InstrumentedAttribute[Any], position: Position) -> ColumnElement[bool]:
+    """Behind the cursor; the first half is what an index can start from."""
+    not_before = column <= position.value if position.sort.is_descending else column >= position.value
+    return and_(not_before, or_(column != position.value, AccountVersion.account_id > position.account_id))

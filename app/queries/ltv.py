@@ -1,0 +1,198 @@
+"""Lifetime value from what the night stored: curves of one account, joint draws of a group.
+
+The terms (horizon, discount, margin) are applied here; nothing is fitted and no account is scanned.
+Amounts are in minor units of the run's currency, as floats: they are forecasts.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from app.domain.ltv import (
+    LtvTerms,
+    draws_interval,
+    draws_value,
+    expansion_value,
+    extrapolated_share,
+    formula_lifetime_value,
+    lifetime_value,
+    month_weights,
+)
+from app.errors import Invalid
+from app.models.accounts import AccountVersion
+from app.models.scores import GroupDraws
+from app.queries.groups import UNKNOWN
+from app.queries.known import in_force
+from app.queries.runs import Run, load_run
+from app.queries.scores import AccountScore, Curve, load_score
+from app.queries.settings import load_company_settings
+
+CURVE_LEVEL = 90  # % of the stored bounds
+MONTHS_OF_A_YEAR = 12
+
+
+@dataclass(frozen=True, slots=True)
+class GivenTerms:
+    """What the asker chose; None is the company's setting on the run's date."""
+
+    horizon_months: int | None = None
+    annual_discount_rate: Decimal | None = None
+    gross_margin: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AccountLtv:
+    """Values are None where the run has no curve for the account; `formula` also where nothing churned."""
+
+    score: AccountScore
+    terms: LtvTerms
+    level: int
+    residual: float | None
+    lower: float | None
+    upper: float | None
+    expansion: float | None
+    formula: float | None
+    extrapolated_share: float | None
+
+    @property
+    def total(self) -> float | None:
+        return None if self.residual is None or self.expansion is None else self.residual + self.expansion
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLtv:
+    """Of a group's live accounts together; `formula` is of one account of it."""
+
+    group: str
+    accounts: int
+    arr_minor: int
+    residual: float
+    lower: float
+    upper: float
+    expansion: float
+    formula: float | None
+    extrapolated_share: float
+
+    @property
+    def total(self) -> float:
+        return self.residual + self.expansion
+
+
+@dataclass(frozen=True, slots=True)
+class LtvSummary:
+    run: Run
+    terms: LtvTerms
+    level: int
+    groups: list[GroupLtv]
+
+
+def load_account_ltv(session: Session, account_id: int, *, given: GivenTerms) -> AccountLtv:
+    """Raises NotFound, NotReady as `load_score` does, Invalid for a horizon beyond the forecast."""
+    score = load_score(session, account_id)
+    terms = _complete(session, score.run, given=given)
+    nothing: dict[str, Any] = dict.fromkeys(
+        ("residual", "lower", "upper", "expansion", "formula", "extrapolated_share")
+    )
+    if score.retention is None:
+        return AccountLtv(score, terms, CURVE_LEVEL, **nothing)
+    _check_horizon(terms, months=len(score.retention.estimate))
+    churn = _segment_churn(session, account_id, run=score.run)
+    return AccountLtv(score, terms, CURVE_LEVEL, **_values(score, score.retention, terms=terms, churn=churn))
+
+
+def load_ltv_summary(session: Session, group_by: str, *, given: GivenTerms, level: int) -> LtvSummary:
+    """Each group of one cut, in the order of names; `level` in %. Raises NotReady, Invalid."""
+    run = load_run(session)
+    terms = _complete(session, run, given=given)
+    rows = session.scalars(
+        select(GroupDraws)
+        .where(GroupDraws.run_id == run.id, GroupDraws.group_by == group_by)
+        .order_by(GroupDraws.group)
+    )
+    return LtvSummary(run, terms, level, [_group(row, terms, level=level) for row in rows])
+
+
+def _complete(session: Session, run: Run, *, given: GivenTerms) -> LtvTerms:
+    settings = load_company_settings(session, as_of=run.as_of, known_at=run.known_at)
+    discount, margin = given.annual_discount_rate, given.gross_margin
+    return LtvTerms(
+        horizon_months=given.horizon_months or settings.ltv_horizon_months,
+        annual_discount_rate=float(settings.annual_discount_rate if discount is None else discount),
+        gross_margin=float(settings.gross_margin if margin is None else margin),
+    )
+
+
+def _check_horizon(terms: LtvTerms, *, months: int) -> None:
+    if terms.horizon_months > months:
+        said = f"The forecast reaches {months} months ahead; choose a horizon_months up to that."
+        raise Invalid(said, {"horizon_months": [said]})
+
+
+def _values(score: AccountScore, curve: Curve, *, terms: LtvTerms, churn: float | None) -> dict[str, float | None]:
+    monthly = score.arr_minor / MONTHS_OF_A_YEAR
+    mrr, drift = np.array([monthly]), np.array([score.monthly_drift or 0.0])
+    residual, lower, upper = lifetime_value(
+        np.array([monthly]), np.stack([curve.estimate, curve.lower, curve.upper]), terms=terms
+    )
+    supported = np.array([score.supported_months or 0])
+    return {
+        "residual": float(residual),
+        "lower": float(lower),
+        "upper": float(upper),
+        "expansion": float(expansion_value(mrr, curve.estimate[None, :], drift=drift, terms=terms)[0]),
+        "formula": formula_lifetime_value(monthly, churn, gross_margin=terms.gross_margin),
+        "extrapolated_share": float(extrapolated_share(curve.estimate[None, :], supported, terms=terms)[0]),
+    }
+
+
+def _segment_churn(session: Session, account_id: int, *, run: Run) -> float | None:
+    """The monthly logo churn of the segment that the account was in on the run's date."""
+    segment = (
+        select(AccountVersion.segment)
+        .where(AccountVersion.account_id == account_id, *_valid_on(run.as_of, run))
+        .scalar_subquery()
+    )
+    return session.scalar(
+        select(GroupDraws.monthly_logo_churn).where(
+            GroupDraws.run_id == run.id,
+            GroupDraws.group_by == "segment",
+            GroupDraws.group == func.coalesce(segment, UNKNOWN),
+        )
+    )
+
+
+def _valid_on(day: date, run: Run) -> tuple[Any, ...]:
+    version = AccountVersion
+    return (
+        in_force(version, run.known_at),
+        version.valid_from <= day,
+        or_(version.valid_to.is_(None), version.valid_to > day),
+    )
+
+
+def _group(row: GroupDraws, terms: LtvTerms, *, level: int) -> GroupLtv:
+    _check_horizon(terms, months=row.months)
+    weights = month_weights(terms, months=row.months)
+    draws = np.frombuffer(row.draws, dtype="<f4").astype(np.float64).reshape(-1, 1, row.months)
+    lower, upper = draws_interval(draws_value(draws, terms=terms), level=level / 100)
+    expected, expansion, extrapolated = (
+        float(np.frombuffer(packed, dtype="<f8") @ weights)
+        for packed in (row.expected, row.expected_expansion, row.extrapolated)
+    )
+    arpa = row.arr_minor / MONTHS_OF_A_YEAR / row.accounts
+    return GroupLtv(
+        group=row.group,
+        accounts=row.accounts,
+        arr_minor=row.arr_minor,
+        residual=expected,
+        lower=float(lower[0]),
+        upper=float(upper[0]),
+        expansion=expansion,
+        formula=formula_lifetime_value(arpa, row.monthly_logo_churn, gross_margin=terms.gross_margin),
+        extrapolated_share=extrapolated / expected if expected else 0.0,
+    )

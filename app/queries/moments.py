@@ -1,0 +1,40 @@
+"""The moment a question about the books is of."""
+
+from datetime import date, datetime
+
+from sqlalchemy import and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from app.errors import Invalid
+from app.models.settings import SettingVersion
+from app.models.versions import Change
+from app.queries.facts import Known
+from app.queries.known import in_force
+from app.queries.settings import NAMES, decode_settings
+
+
+def load_moment(session: Session, *, as_of: date | None, known_at: datetime | None, now: datetime) -> Known:
+    """The day, the instant of knowledge and the settings in force, with one statement.
+
+    `as_of` None is today in the company's time zone; `known_at` None, or one after the last thing
+    recorded, is the instant of that. Raises Invalid for a `known_at` in the future.
+    """
+    if known_at is not None and known_at > now:
+        raise Invalid("known_at lies in the future; leave it out for what is known now.")
+    day = as_of or now.date()
+    last = select(func.max(Change.recorded_at).label("at")).subquery()
+    valid = and_(
+        in_force(SettingVersion, known_at or now),
+        SettingVersion.name.in_(NAMES),
+        SettingVersion.valid_from <= day,
+        or_(SettingVersion.valid_to.is_(None), SettingVersion.valid_to > day),
+    )
+    rows = session.execute(
+        select(last.c.at, SettingVersion.name, SettingVersion.value).outerjoin(SettingVersion, valid)
+    )
+    found = rows.all()
+    settings = decode_settings((name, value) for _, name, value in found if name is not None)
+    recorded_at = found[0].at
+    instant = min(known_at or recorded_at, recorded_at) if recorded_at else known_at or now
+    known = Known(day, instant, settings)
+    return known if as_of else Known(now.astimezone(known.zone).date(), instant, settings)

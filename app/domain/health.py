@@ -150,8 +150,8 @@ def _explain(model: HazardModel, table: FeatureTable) -> tuple[Floats, Floats, F
     The reference has mean features and tenure; in its contract it is monthly or on a longer term, in the
     proportion of the company, and both count by it: a mean of renewal columns is the clock of no account.
     """
-    inputs = build_inputs(model, table, months=FORECAST_MONTHS)
     horizon = np.clip(next_renewal_months(table), 12, FORECAST_MONTHS)
+    inputs = build_inputs(model, table, months=int(horizon.max(initial=12)))
     longer = float(model.clock_mean[CONTRACT])
     paths = [
         (weight, _Path(model, inputs, reference=_reference_clock(model, inputs, is_longer=is_longer), horizon=horizon))

@@ -1,0 +1,102 @@
+"""The page of one account."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from flask import render_template
+from flask.typing import ResponseReturnValue
+
+from app.auth import signed_in
+from app.errors import NotReady
+from app.http import database
+from app.queries.account_list import load_csms
+from app.queries.accounts import AccountDetail, AccountRow, load_account
+from app.queries.contracts import load_contracts
+from app.queries.onboarding import load_onboarding_plans
+from app.queries.scores import AccountScore, load_score
+from app.web.contracts import describe_contract
+from app.web.formats import NONE, show_day, show_days_until, show_money, show_number, show_tenure
+from app.web.health import Pill, describe_health, describe_pill
+from app.web.ltv import describe_ltv
+from app.web.moment import Moment, advise, describe_freshness, load_moment
+from app.web.onboarding import describe_plan
+from app.web.retention import describe_retention
+from app.web.texts import gettext as _
+from app.web.timeline import describe_timeline
+from app.web.usage import describe_usage
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    name: str
+    value: str
+    under: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountHead:
+    name: str
+    health: Pill
+    tags: tuple[str, ...]
+    figures: tuple[Figure, ...]
+
+
+@signed_in
+def show_account(account_id: int) -> ResponseReturnValue:
+    moment = load_moment()
+    detail = load_account(database(), account_id, today=moment.today)
+    score = _find_score(account_id)
+    known_at, as_of = moment.known_at, moment.as_of
+    contracts = load_contracts(
+        database(), account_id, known_at=known_at, as_of=as_of, grace_days=moment.settings.grace_days
+    )
+    plans = load_onboarding_plans(database(), account_id, known_at=known_at, as_of=as_of)
+    return render_template(
+        "account.html",
+        fresh=describe_freshness(moment),
+        advice=advise(moment),
+        account=_describe_head(detail, moment),
+        health=describe_health(score, moment=moment),
+        retention=describe_retention(score, segment=detail.row.segment),
+        ltv=describe_ltv(score),
+        usage=describe_usage(account_id, moment=moment),
+        plans=[describe_plan(plan) for plan in plans],
+        contracts=[describe_contract(contract) for contract in contracts],
+        timeline=describe_timeline(account_id, known_at=moment.known_at),
+    )
+
+
+def _find_score(account_id: int) -> AccountScore | None:
+    """None before the first night, and for an account that came after the last."""
+    try:
+        return load_score(database(), account_id)
+    except NotReady:
+        return None
+
+
+def _describe_head(detail: AccountDetail, moment: Moment) -> AccountHead:
+    row = detail.row
+    employees = _("%(number)s employees", number=show_number(row.employees)) if row.employees else None
+    tags = (row.segment, row.industry, row.country, employees, row.channel, row.campaign)
+    return AccountHead(
+        name=row.name,
+        health=describe_pill(status=row.status, basis=row.basis, band=row.band, health=row.health),
+        tags=tuple(tag for tag in tags if tag),
+        figures=tuple(_figures(detail, row, moment=moment)),
+    )
+
+
+def _figures(detail: AccountDetail, row: AccountRow, *, moment: Moment) -> Iterator[Figure]:
+    pays = row.status in ("live", "in_grace")
+    has_arr = row.status not in (None, "not_applicable")
+    grace = _("in grace: the term ended and nobody has renewed") if row.status == "in_grace" else ""
+    yield Figure(_("ARR"), show_money(row.arr_minor, moment.currency) if has_arr else NONE, grace)
+    plans = list(dict.fromkeys(product.plan or product.name for product in detail.products))
+    yield Figure(_("Plan"), plans[0] if plans else NONE, ", ".join(plans[1:]))
+    since = _("since %(day)s", day=show_day(row.started_on)) if row.started_on else ""
+    yield Figure(_("Tenure"), show_tenure(row.tenure_months), since)
+    if row.renewal_on and pays:
+        yield Figure(_("Renewal"), show_day(row.renewal_on), show_days_until((row.renewal_on - moment.as_of).days))
+    else:
+        yield Figure(_("Renewal"), NONE, _("month by month") if pays else "")
+    yield Figure(_("CSM"), load_csms(database(), [row.id], on=moment.today).get(row.id, _("nobody")))

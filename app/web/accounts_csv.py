@@ -1,0 +1,92 @@
+"""The list of accounts as CSV."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from flask import Response
+from flask.typing import ResponseReturnValue
+
+from app.auth import signed_in
+from app.http import database
+from app.queries.account_list import Companion, load_companions
+from app.queries.accounts import AccountQuery, AccountRow, list_accounts
+from app.schemas.spreadsheet import write_csv
+from app.web.accounts_asked import Asked, read_asked
+from app.web.formats import amount
+from app.web.moment import Moment, load_moment
+
+CSV_BATCH = 2_000
+CSV_COLUMNS = (
+    "account_id",
+    "name",
+    "segment",
+    "plan",
+    "channel",
+    "csm",
+    "status",
+    "arr",
+    "currency",
+    "tenure_months",
+    "renewal_on",
+    "health",
+    "band",
+    "coverage",
+    "churn_probability_12_months",
+    "ltv_residual",
+    "ltv_residual_lower",
+    "ltv_residual_upper",
+    "top_driver",
+    "as_of",
+)
+
+
+@signed_in
+def download_accounts() -> ResponseReturnValue:
+    """The whole filtered set in its order, in the names and forms that programs read."""
+    moment = load_moment()
+    asked = read_asked(moment)
+    name = f"accounts-{moment.as_of.isoformat()}.csv"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(write_csv(CSV_COLUMNS, _csv_rows(asked, moment)), mimetype="text/csv", headers=headers)
+
+
+def _csv_rows(asked: Asked, moment: Moment) -> Iterator[Sequence[Any]]:
+    query = AccountQuery(asked.as_filter(moment), asked.sort, None, CSV_BATCH)
+    while True:
+        page = list_accounts(database(), query, today=moment.today)
+        ids = [row.id for row in page.rows]
+        companions = load_companions(database(), ids, run=page.run, today=moment.today)
+        for row in page.rows:
+            yield _csv_row(row, companions[row.id], moment=moment)
+        if page.next_cursor is None:
+            return
+        query = replace(query, cursor=page.next_cursor)
+
+
+def _csv_row(row: AccountRow, companion: Companion, *, moment: Moment) -> Sequence[Any]:
+    def money(minor: int | None) -> Any:
+        return None if minor is None else amount(minor, moment.currency)
+
+    return (
+        row.id,
+        row.name,
+        row.segment,
+        companion.plan,
+        row.channel,
+        companion.csm,
+        row.status,
+        money(row.arr_minor),
+        moment.currency,
+        row.tenure_months,
+        row.renewal_on,
+        row.health,
+        row.band,
+        row.coverage,
+        row.churn_probability,
+        money(row.ltv_residual_minor),
+        money(row.ltv_residual_lower_minor),
+        money(row.ltv_residual_upper_minor),
+        companion.driver.name if companion.driver else None,
+        moment.as_of,
+    )

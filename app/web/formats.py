@@ -1,0 +1,108 @@
+"""Numbers, money and dates in the reader's language."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from babel import dates, numbers
+from flask_babel import get_locale
+
+from app.domain.money import minor_digits
+from app.web.texts import gettext as _
+from app.web.texts import ngettext
+
+NONE = "–"
+
+
+def show_number(value: float | Decimal | None, *, digits: int = 0) -> str:
+    if value is None:
+        return NONE
+    pattern = "#,##0" + ("." + "0" * digits if digits else "")
+    return numbers.format_decimal(value, format=pattern, locale=get_locale())
+
+
+def show_quantity(value: Decimal) -> str:
+    """As many digits as it has."""
+    return numbers.format_decimal(value.normalize(), locale=get_locale(), decimal_quantization=False)
+
+
+def show_percent(share: float | None, *, digits: int = 1) -> str:
+    """A share of 1 as per cent; what rounds to none or all of it is shown as less or more than what it is."""
+    if share is None:
+        return NONE
+    step = 10.0 ** -(digits + 2)
+    if 0 < share < step / 2:
+        return "<" + _percent(step, digits)
+    if 1 - step / 2 < share < 1:
+        return ">" + _percent(1 - step, digits)
+    return _percent(share, digits)
+
+
+def _percent(share: float, digits: int) -> str:
+    pattern = "#,##0" + ("." + "0" * digits if digits else "") + "%"
+    return numbers.format_percent(share, format=pattern, locale=get_locale())
+
+
+def amount(minor: int, currency: str) -> Decimal:
+    return Decimal(minor).scaleb(-minor_digits(currency))
+
+
+def show_money(minor: int | None, currency: str) -> str:
+    """In whole units of the currency."""
+    if minor is None:
+        return NONE
+    locale = get_locale()
+    pattern = locale.currency_formats["standard"]
+    whole = amount(minor, currency).quantize(Decimal(1))
+    return str(pattern.apply(whole, locale, currency=currency, currency_digits=False, force_frac=(0, 0)))
+
+
+def show_money_exactly(minor: int | None, currency: str) -> str:
+    """To the minor unit."""
+    if minor is None:
+        return NONE
+    digits = minor_digits(currency)
+    locale = get_locale()
+    pattern = locale.currency_formats["standard"]
+    exact = amount(minor, currency)
+    return str(pattern.apply(exact, locale, currency=currency, currency_digits=False, force_frac=(digits, digits)))
+
+
+def show_money_briefly(minor: int | None, currency: str) -> str:
+    """To three digits or so: $48.2K, 482万."""
+    if minor is None:
+        return NONE
+    value = amount(minor, currency)
+    digits = 0 if abs(value) >= 100_000 or abs(value) < 1_000 else 1
+    return numbers.format_compact_currency(value, currency, locale=get_locale(), fraction_digits=digits)
+
+
+def show_day(day: date | None) -> str:
+    return NONE if day is None else dates.format_date(day, format="medium", locale=get_locale())
+
+
+def show_instant(instant: datetime, zone: str) -> str:
+    """To the minute, in the company's time zone, which is named."""
+    local = instant.astimezone(ZoneInfo(zone))
+    words = dates.format_datetime(local, format="medium", tzinfo=local.tzinfo, locale=get_locale())
+    return f"{words} {dates.get_timezone_name(local, width='short', locale=get_locale())}"
+
+
+def show_tenure(months: int | None) -> str:
+    """In months up to two years, in years and months beyond."""
+    if months is None:
+        return NONE
+    if months < 24:
+        return ngettext("%(num)s month", "%(num)s months", months)
+    years, rest = divmod(months, 12)
+    if not rest:
+        return _("%(years)s y", years=years)
+    return _("%(years)s y %(months)s mo", years=years, months=rest)
+
+
+def show_days_until(days: int) -> str:
+    if days == 0:
+        return _("today")
+    if days < 0:
+        return ngettext("%(num)s day ago", "%(num)s days ago", -days)
+    return ngettext("in %(num)s day", "in %(num)s days", days)

@@ -1,0 +1,174 @@
+"""Health of an account: the pill of the list, and the card of its page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.queries.scores import AccountScore
+from app.web.drivers import driver_words, effect_words, weight_words
+from app.web.formats import show_day, show_number, show_percent
+from app.web.moment import Moment
+from app.web.texts import gettext as _
+from app.web.texts import ngettext
+from app.web.words import BANDS, DIMENSIONS, word
+
+TONES = {"healthy": "good", "watch": "watch", "at_risk": "risk"}
+TOP = 5
+HALF_BAR = 72.0  # of the drivers' drawing, 144 wide
+SLIGHT = 0.1  # logit: a dimension that moves the risk by less is called neutral
+
+
+@dataclass(frozen=True, slots=True)
+class Pill:
+    band: str  # good, watch, risk, none: the shape and the colour
+    score: str | None
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    name: str
+    value: str
+    under: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DriverRow:
+    text: str
+    effect: str
+    weight: str
+    direction: str  # up, down
+    start: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class DimensionRow:
+    name: str
+    text: str
+    tone: str
+    icon: str
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCard:
+    pill: Pill
+    basis: str
+    reason: str
+    facts: tuple[Fact, ...]
+    drivers: tuple[DriverRow, ...]
+    dimensions: tuple[DimensionRow, ...]
+
+
+def describe_pill(*, status: str | None, basis: str | None, band: str | None, health: float | None) -> Pill:
+    """In words also where there is no score: why there is none."""
+    if status in ("churned", "upcoming", "not_applicable"):
+        return Pill("none", None, word(BANDS, status))
+    if status is None:
+        return Pill("none", None, _("Not scored yet"))
+    if band is None or health is None:
+        return Pill("none", None, _("No own score") if basis == "segment" else word(BANDS, "none"))
+    return Pill(TONES[band], show_number(health), word(BANDS, band))
+
+
+def describe_health(score: AccountScore | None, *, moment: Moment) -> HealthCard:
+    if score is None:
+        pill = describe_pill(status=None, basis=None, band=None, health=None)
+        return HealthCard(pill, "", _("The account came after the last night; it is scored with the next."), (), (), ())
+    pill = describe_pill(status=score.status, basis=score.basis, band=score.band, health=score.health)
+    explanation = score.explanation or {}
+    is_shown = score.health is not None
+    return HealthCard(
+        pill=pill,
+        basis=_basis(score, moment),
+        reason=_reason(score, moment),
+        facts=tuple(_facts(score)),
+        drivers=tuple(_drivers(explanation.get("drivers", ()))) if is_shown else (),
+        dimensions=tuple(_describe_dimension(each) for each in explanation.get("dimensions", ())),
+    )
+
+
+def _basis(score: AccountScore, moment: Moment) -> str:
+    churns = moment.report.get("churns", 0)
+    match score.basis:
+        case "account":
+            return ngettext("learned from %(num)s churn", "learned from %(num)s churns", churns)
+        case "prior":
+            return _("default weights: not enough data")
+        case "segment":
+            return _("from its segment")
+    return ""
+
+
+def _reason(score: AccountScore, moment: Moment) -> str:
+    """Why there is no score, where there is none."""
+    if score.status == "churned":
+        return _("The account has left, so there is nothing to foretell.")
+    if score.status == "upcoming":
+        return _("The contract has not begun; the score begins with it.")
+    if score.status == "not_applicable":
+        return _("Not applicable: the account has no recurring revenue, so there is nothing to retain.")
+    if score.health is not None:
+        return ""
+    if score.basis == "segment":
+        return _("There is no score of its own: the churn probability is that of its segment at this age.")
+    return _(
+        "Not enough data: %(coverage)s of the inputs are known and %(limit)s are needed, so the score is withheld.",
+        coverage=show_percent(score.coverage, digits=0),
+        limit=show_percent(float(moment.settings.minimum_coverage), digits=0),
+    )
+
+
+def _facts(score: AccountScore) -> list[Fact]:
+    facts = []
+    if score.churn_probability is not None:
+        facts.append(Fact(_("Churn within 12 months"), show_percent(score.churn_probability), _interval(score)))
+    if score.renewal_churn_probability is not None and score.renewal_on:
+        by = _("renewal on %(day)s", day=show_day(score.renewal_on))
+        facts.append(Fact(_("Churn up to its renewal"), show_percent(score.renewal_churn_probability), by))
+    if score.risk is not None:
+        facts.append(Fact(_("Risk a year, behind the score"), show_percent(score.risk)))
+    if score.coverage is not None:
+        facts.append(Fact(_("Inputs known"), show_percent(score.coverage, digits=0)))
+    return facts
+
+
+def _interval(score: AccountScore) -> str:
+    if score.survival is None or len(score.survival.estimate) < 12:
+        return ""
+    low, high = 1 - score.survival.upper[11], 1 - score.survival.lower[11]
+    return _("%(low)s to %(high)s at 90 %%", low=show_percent(float(low)), high=show_percent(float(high)))
+
+
+def _drivers(drivers: Sequence[Mapping[str, Any]]) -> list[DriverRow]:
+    """The largest, up or down; bars share one scale."""
+    moving = [driver for driver in drivers if driver["contribution"]]
+    top = sorted(moving, key=lambda driver: -abs(driver["contribution"]))[:TOP]
+    scale = max((abs(driver["contribution"]) for driver in top), default=1.0)
+    return [_describe_driver(driver, scale=scale) for driver in top]
+
+
+def _describe_driver(driver: Mapping[str, Any], *, scale: float) -> DriverRow:
+    contribution = driver["contribution"]
+    width = round(HALF_BAR * abs(contribution) / scale, 1)
+    is_up = contribution > 0
+    return DriverRow(
+        text=driver_words(driver["name"]),
+        effect=effect_words(contribution),
+        weight=weight_words(is_learned=driver["is_learned"], churns=driver["churns"]),
+        direction="up" if is_up else "down",
+        start=HALF_BAR if is_up else HALF_BAR - width,
+        width=width,
+    )
+
+
+def _describe_dimension(dimension: Mapping[str, Any]) -> DimensionRow:
+    name = word(DIMENSIONS, dimension["name"])
+    contribution = dimension["contribution"]
+    if not dimension["is_known"]:
+        return DimensionRow(name, _("unknown"), "none", "none")
+    if abs(contribution) < SLIGHT:
+        return DimensionRow(name, _("neutral"), "none", "none")
+    if contribution > 0:
+        return DimensionRow(name, _("raises the risk"), "risk", "up")
+    return DimensionRow(name, _("lowers the risk"), "good", "down")

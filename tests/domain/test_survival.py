@@ -288,6 +288,17 @@ def test_realised_draws_spread_more_than_expected_ones_around_the_same_mean(
     assert (draws.realised == np.round(draws.realised)).all()
 
 
+def test_draws_scatter_about_the_fitted_curve_though_hazards_are_convex(
+    model: HazardModel, today: FeatureTable
+) -> None:
+    unsure = replace(model, options=replace(model.options, posterior_scale=2.0))
+    everyone = Groups(np.zeros(len(today.account), dtype=np.int64), np.ones(len(today.account)), 1)
+    drawn = group_draws(unsure, today, groups=everyone, seed=2, n_draws=400).expected[:, 0].mean(axis=0)
+    fitted = predict(unsure, today).retention.sum(axis=0)
+    lost, expected_lost = len(today.account) - drawn, len(today.account) - fitted
+    assert lost == pytest.approx(expected_lost, rel=0.04)
+
+
 def test_churns_of_one_calendar_month_make_the_basis_the_segment(model: HazardModel, spells: Spells) -> None:
     assert decide_basis(model, spells) == "account"
     churned = spells.churned & (spells.ended_on >= np.datetime64(OPTIONS.tracked_from))

@@ -177,6 +177,7 @@ def load_account(session: Session, account_id: int, *, today: date) -> AccountDe
 def _one_account(account_id: int, *, today: date) -> Select[*tuple[Any, ...]]:
     return (
         select(*ROW_COLUMNS, *RUN_COLUMNS, AccountVersion.merged_into_id, AccountVersion.custom)
+        .select_from(AccountVersion)
         .outerjoin(PublishedRun, PublishedRun.kind == CHURN)
         .outerjoin(ModelRun, ModelRun.id == PublishedRun.run_id)
         .outerjoin(Score, and_(Score.run_id == ModelRun.id, Score.account_id == AccountVersion.account_id))

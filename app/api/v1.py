@@ -2,10 +2,22 @@
 
 from flask import Blueprint, Flask
 
-from app.api import tokens
+from app.api import accounts, ltv, models, retention, revenue, tokens
 from app.api.endpoint import Endpoint
 
 ENDPOINTS: tuple[Endpoint, ...] = (
+    accounts.list_accounts,
+    accounts.show_account,
+    accounts.show_account_health,
+    accounts.show_account_retention,
+    ltv.show_account_ltv,
+    retention.show_retention,
+    ltv.list_ltv,
+    ltv.show_ltv_summary,
+    revenue.show_bookings,
+    revenue.show_arr,
+    models.list_definitions,
+    models.show_current_model,
     tokens.list_tokens,
     tokens.make_token,
     tokens.end_token,

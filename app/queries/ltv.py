@@ -94,7 +94,7 @@ class LtvSummary:
 def load_account_ltv(session: Session, account_id: int, *, given: GivenTerms) -> AccountLtv:
     """Raises NotFound, NotReady as `load_score` does, Invalid for a horizon beyond the forecast."""
     score = load_score(session, account_id)
-    terms = _complete(session, score.run, given=given)
+    terms = complete_terms(session, score.run, given=given)
     nothing: dict[str, Any] = dict.fromkeys(
         ("residual", "lower", "upper", "expansion", "formula", "extrapolated_share")
     )
@@ -108,7 +108,7 @@ def load_account_ltv(session: Session, account_id: int, *, given: GivenTerms) ->
 def load_ltv_summary(session: Session, group_by: str, *, given: GivenTerms, level: int) -> LtvSummary:
     """Each group of one cut, in the order of names; `level` in %. Raises NotReady, Invalid."""
     run = load_run(session)
-    terms = _complete(session, run, given=given)
+    terms = complete_terms(session, run, given=given)
     rows = session.scalars(
         select(GroupDraws)
         .where(GroupDraws.run_id == run.id, GroupDraws.group_by == group_by)
@@ -117,7 +117,8 @@ def load_ltv_summary(session: Session, group_by: str, *, given: GivenTerms, leve
     return LtvSummary(run, terms, level, [_group(row, terms, level=level) for row in rows])
 
 
-def _complete(session: Session, run: Run, *, given: GivenTerms) -> LtvTerms:
+def complete_terms(session: Session, run: Run, *, given: GivenTerms) -> LtvTerms:
+    """The terms given, and the company's settings on the run's date for those that were not."""
     settings = load_company_settings(session, as_of=run.as_of, known_at=run.known_at)
     discount, margin = given.annual_discount_rate, given.gross_margin
     return LtvTerms(

@@ -1,0 +1,177 @@
+"""Accounts: a list, one, and what the model says of one."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from app.api.endpoint import Reply, endpoint, wants_csv
+from app.api.meta import money, note_on, run_meta, today
+from app.domain.features import Floats
+from app.http import database
+from app.queries.accounts import AccountFilter, AccountPage, AccountQuery, AccountRow, load_account
+from app.queries.accounts import list_accounts as load_accounts
+from app.queries.cursors import Sort
+from app.queries.ltv import CURVE_LEVEL
+from app.queries.runs import Run
+from app.queries.scores import AccountScore, Curve, load_score
+from app.schemas import accounts as schemas
+from app.schemas.parameters import AccountParameters, HorizonParameters
+
+MOST_CSV_ROWS = 100_000
+MONTHS_SHOWN = (1, 3, 6, 12)
+DIGITS = 7  # all that a stored float32 holds
+ACCOUNT_DEFINITIONS = ("arr@1", "churn@1", "health@1", "ltv_residual@1")
+CSV_HEADER = (
+    *("id", "name", "segment", "industry", "country", "employees", "channel", "campaign", "parent_id"),
+    *("status", "basis", "started_on", "tenure_months", "renewal_on", "arr", "currency"),
+    *("health", "band", "coverage", "churn_probability", "ltv_residual"),
+)
+
+
+def ask(parameters: Mapping[str, Any]) -> AccountPage:
+    """The page of accounts that the parameters describe."""
+    chosen = {name: parameters[name] for name in AccountFilter.__dataclass_fields__ if name in parameters}
+    query = AccountQuery(
+        filter=AccountFilter(**chosen, search=parameters.get("q")),
+        sort=Sort(parameters["sort"].removeprefix("-"), parameters["sort"].startswith("-")),
+        cursor=parameters.get("cursor"),
+        limit=MOST_CSV_ROWS if wants_csv(parameters) else parameters["limit"],
+    )
+    return load_accounts(database(), query, today=today())
+
+
+def present(row: AccountRow, run: Run | None) -> dict[str, Any]:
+    currency = run.currency if run else ""
+    return asdict(row) | {
+        "arr": money(row.arr_minor, currency),
+        "ltv_residual": money(row.ltv_residual_minor, currency),
+    }
+
+
+@endpoint(
+    "/accounts",
+    scope="accounts:read",
+    parameters=AccountParameters(),
+    answer=schemas.AccountList(),
+    csv_header=CSV_HEADER,
+)
+def list_accounts(parameters: dict[str, Any]) -> Reply:
+    """Accounts, filtered and sorted, a page at a time.
+
+    Attributes are today's; figures are those of the published run and null before the first night.
+    The Link header leads to the next page, which stays with the run of the first.
+    """
+    page = ask(parameters)
+    items = [present(row, page.run) for row in page.rows]
+    body = {"data": items, "meta": run_meta(page.run, *ACCOUNT_DEFINITIONS)}
+    rows = [_csv_row(item, page.run) for item in items] if wants_csv(parameters) else None
+    return Reply(body, page.next_cursor, rows)
+
+
+def _csv_row(item: Mapping[str, Any], run: Run | None) -> list[Any]:
+    cells = {name: item.get(name) for name in CSV_HEADER}
+    for name in ("arr", "ltv_residual"):
+        cells[name] = item[name].amount if item[name] is not None else None
+    return list((cells | {"currency": run.currency if run else None}).values())
+
+
+@endpoint("/accounts/<id:account_id>", scope="accounts:read", answer=schemas.AccountFull())
+def show_account(account_id: int) -> Reply:
+    """One account with its ids in other systems and what it has."""
+    found = load_account(database(), account_id, today=today())
+    return Reply(
+        present(found.row, found.run)
+        | {
+            "custom": found.custom,
+            "external_ids": found.external_ids,
+            "products": found.products,
+            "note": note_on(found.row.status, found.row.basis, run=found.run),
+            "meta": run_meta(found.run, *ACCOUNT_DEFINITIONS),
+        }
+    )
+
+
+@endpoint("/accounts/<id:account_id>/health", scope="accounts:read", answer=schemas.AccountHealth())
+def show_account_health(account_id: int) -> Reply:
+    """Health of one account, its churn probabilities, and why.
+
+    The contributions of the drivers add up to the logit of the risk above that of the reference.
+    """
+    score = load_score(database(), account_id)
+    explanation = score.explanation or {}
+    drivers = sorted(explanation.get("drivers", []), key=lambda driver: -abs(driver["contribution"]))
+    at_risk = None if score.churn_probability is None else score.arr_minor * score.churn_probability
+    return Reply(
+        {
+            **{name: getattr(score, name) for name in ("account_id", "status", "health", "band", "coverage", "risk")},
+            "churn_within": _churn_within(score.survival) if score.survival else [],
+            "renewal_churn_probability": score.renewal_churn_probability,
+            "renewal_on": score.renewal_on,
+            "arr_at_risk": money(at_risk, score.run.currency),
+            "reference_logit": explanation.get("reference_logit"),
+            "drivers": drivers,
+            "dimensions": explanation.get("dimensions", []),
+            "note": _health_note(score),
+            "meta": run_meta(score.run, "health@1", "churn@1"),
+        }
+    )
+
+
+def _churn_within(survival: Curve) -> list[dict[str, float]]:
+    """The bounds change places: the lower curve of survival is the upper bound of churn."""
+    return [
+        {
+            "months": months,
+            "probability": round(1.0 - float(survival.estimate[months - 1]), DIGITS),
+            "lower": round(1.0 - float(survival.upper[months - 1]), DIGITS),
+            "upper": round(1.0 - float(survival.lower[months - 1]), DIGITS),
+        }
+        for months in MONTHS_SHOWN
+    ]
+
+
+def _health_note(score: AccountScore) -> str | None:
+    note = note_on(score.status, score.basis, run=score.run)
+    if note is None and score.health is None and score.coverage is not None:
+        return f"Withheld: only {score.coverage:.0%} of what health rests on is known of this account."
+    return note
+
+
+@endpoint(
+    "/accounts/<id:account_id>/retention",
+    scope="accounts:read",
+    parameters=HorizonParameters(),
+    answer=schemas.AccountRetention(),
+)
+def show_account_retention(account_id: int, parameters: dict[str, Any]) -> Reply:
+    """The retention curves of one account, from now on: of itself (S) and of its revenue (R)."""
+    score = load_score(database(), account_id)
+    months = parameters.get("horizon_months")
+    length = len(score.survival.estimate[:months]) if score.survival else 0
+    return Reply(
+        {
+            "account_id": account_id,
+            "status": score.status,
+            "level": CURVE_LEVEL,
+            "months": list(range(length + 1)) if length else [],
+            "account_retention": _series(score.survival, months),
+            "revenue_retention": _series(score.retention, months),
+            "supported_months": score.supported_months,
+            "note": note_on(score.status, score.basis, run=score.run),
+            "meta": run_meta(score.run, "account_retention@1"),
+        }
+    )
+
+
+def _series(curve: Curve | None, months: int | None) -> dict[str, list[float]] | None:
+    """With month 0, at which everything is still there."""
+
+    def from_one(values: Floats) -> list[float]:
+        series: list[float] = np.concatenate([[1.0], values[:months]]).round(DIGITS).tolist()
+        return series
+
+    if curve is None:
+        return None
+    return {name: from_one(getattr(curve, name)) for name in ("estimate", "lower", "upper")}

@@ -1,0 +1,22 @@
+"""What figures mean, and what the published run rests on."""
+
+from app.api.endpoint import Reply, endpoint
+from app.api.meta import run_meta
+from app.auth import PUBLIC
+from app.domain.definitions import DEFINITIONS
+from app.http import database
+from app.queries.runs import load_run, load_run_report
+from app.schemas import models as schemas
+
+
+@endpoint("/definitions", scope=PUBLIC, answer=schemas.DefinitionList())
+def list_definitions() -> Reply:
+    """What each figure means. A published version never changes; a new meaning gets a new version."""
+    return Reply({"data": DEFINITIONS})
+
+
+@endpoint("/models/current", scope="accounts:read", answer=schemas.CurrentModel())
+def show_current_model() -> Reply:
+    """The published run: what it rests on, why, and its own report."""
+    run = load_run(database())
+    return Reply({"run": run, "report": load_run_report(database(), run), "meta": run_meta(run, run.definition)})

@@ -1,0 +1,69 @@
+"""Lifetime values on their way out."""
+
+from marshmallow import Schema, fields
+
+from app.schemas.accounts import AccountItem
+from app.schemas.fields import Meta, MoneyField, Number, Text
+from app.schemas.parameters import said
+
+
+class Terms(Schema):
+    horizon_months = fields.Integer()
+    annual_discount_rate = Number()
+    gross_margin = Number()
+
+
+class Values(Schema):
+    ltv_residual = MoneyField(allow_none=True)
+    ltv_residual_lower = MoneyField(allow_none=True)
+    ltv_residual_upper = MoneyField(allow_none=True)
+    ltv_expansion = MoneyField(allow_none=True, metadata=said("what growth, or shrinking, of those that stay adds"))
+    ltv_total = MoneyField(allow_none=True, metadata=said("residual and expansion"))
+
+
+class FullValues(Values):
+    ltv_formula = MoneyField(
+        allow_none=True,
+        metadata=said("ARPA x margin / logo churn of the last 12 months, for one account; other tools' LTV"),
+    )
+    extrapolated_share = Number(metadata=said("of the residual value: from months beyond the observed tenure"))
+
+
+class AccountLtv(FullValues):
+    account_id = fields.Integer()
+    status = fields.String()
+    arr = MoneyField(allow_none=True)
+    level = fields.Integer(metadata=said("of the interval, in %"))
+    terms = fields.Nested(Terms)
+    note = Text()
+    meta = fields.Nested(Meta)
+
+
+class LtvItem(Values):
+    account = fields.Nested(
+        AccountItem(only=("id", "name", "segment", "channel", "status", "basis", "renewal_on", "tenure_months"))
+    )
+    arr = MoneyField(allow_none=True)
+    churn_probability = Number()
+
+
+class LtvList(Schema):
+    data = fields.List(fields.Nested(LtvItem))
+    terms = fields.Nested(Terms, metadata=said("the company's own; for others ask /ltv/summary or one account"))
+    level = fields.Integer()
+    meta = fields.Nested(Meta)
+
+
+class GroupLtv(FullValues):
+    group = fields.String()
+    accounts = fields.Integer(metadata=said("live on the day"))
+    arr = MoneyField()
+
+
+class LtvSummary(Schema):
+    group_by = fields.String()
+    data = fields.List(fields.Nested(GroupLtv))
+    terms = fields.Nested(Terms)
+    level = fields.Integer(metadata=said("of the intervals, in %; from joint draws, not from adding bounds"))
+    note = Text()
+    meta = fields.Nested(Meta)

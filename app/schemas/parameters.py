@@ -1,0 +1,99 @@
+"""What may be asked: the query strings of the endpoints."""
+
+from marshmallow import Schema, fields, validate
+
+from app.schemas.fields import Day, Instant, check_currency
+
+SORTS = ("name", "arr", "health", "churn_probability", "ltv", "renewal", "tenure")
+BANDS = ("healthy", "watch", "at_risk")
+STATUSES = ("live", "in_grace", "churned", "upcoming", "not_applicable")
+RUN_CUTS = ("all", "segment", "plan", "channel", "cohort")
+LEVELS = (80, 90, 95)
+MOST_ROWS = 1000
+
+
+def said(text: str) -> dict[str, str]:
+    return {"description": text}
+
+
+def one_of(*choices: str | int) -> validate.OneOf:
+    return validate.OneOf(choices, error="Must be one of: {choices}.")
+
+
+class AccountParameters(Schema):
+    segment = fields.List(fields.String(), metadata=said("may be repeated; any of them"))
+    plan = fields.List(fields.String(), metadata=said("has a live line of this plan"))
+    product = fields.List(fields.String(), metadata=said("has a live line of this SKU"))
+    channel = fields.List(fields.String(), metadata=said("acquisition channel"))
+    country = fields.List(fields.String())
+    band = fields.List(fields.String(validate=one_of(*BANDS)), metadata=said("of health"))
+    status = fields.List(fields.String(validate=one_of(*STATUSES)))
+    q = fields.String(validate=validate.Length(1, 200), metadata=said("part of the name"))
+    min_arr = fields.Decimal(validate=validate.Range(0, 10**12), metadata=said("in the reporting currency"))
+    max_arr = fields.Decimal(validate=validate.Range(0, 10**12), metadata=said("in the reporting currency"))
+    renewal_before = Day(metadata=said("the present term ends before this day"))
+    sort = fields.String(
+        load_default="name",
+        validate=one_of(*SORTS, *(f"-{name}" for name in SORTS)),
+        metadata=said("with - in front: largest first; accounts without the value come last either way"),
+    )
+    cursor = fields.String(validate=validate.Length(1, 2000), metadata=said("from the Link header of the page before"))
+    limit = fields.Integer(load_default=50, validate=validate.Range(1, MOST_ROWS))
+    format = fields.String(validate=one_of("json", "csv"), metadata=said("csv holds up to 100,000 rows; beats Accept"))
+
+
+class LtvListParameters(AccountParameters):
+    sort = fields.String(
+        load_default="-ltv",
+        validate=one_of(*SORTS, *(f"-{name}" for name in SORTS)),
+        metadata=said("with - in front: largest first; accounts without the value come last either way"),
+    )
+
+
+class HorizonParameters(Schema):
+    horizon_months = fields.Integer(validate=validate.Range(1, 60), metadata=said("months ahead"))
+
+
+class LtvParameters(HorizonParameters):
+    annual_discount_rate = fields.Decimal(validate=validate.Range(0, 5), metadata=said("0.10 is 10 % a year"))
+    gross_margin = fields.Decimal(validate=validate.Range(0, 1), metadata=said("0.80 is 80 %"))
+
+
+class LtvSummaryParameters(LtvParameters):
+    group_by = fields.String(load_default="all", validate=one_of(*RUN_CUTS))
+    level = fields.Integer(load_default=90, validate=one_of(*LEVELS), metadata=said("of the interval, in %"))
+    format = fields.String(validate=one_of("json", "csv"))
+
+
+class RetentionParameters(Schema):
+    group_by = fields.String(load_default="all", validate=one_of(*RUN_CUTS))
+    format = fields.String(validate=one_of("json", "csv"), metadata=said("csv has a line for each group and month"))
+
+
+class RevenueParameters(Schema):
+    as_of = Day(metadata=said("today, if left out; a past day gives what was then"))
+    known_at = Instant(
+        metadata=said("ISO 8601 with zone; now, if left out; an earlier instant gives the books as then")
+    )
+    currency = fields.String(validate=check_currency, metadata=said("the reporting currency, if left out"))
+    fx = fields.String(
+        validate=one_of("booked", "constant", "period_end", "none"),
+        metadata=said("whose day's rate converts: the close date's, fx_on's, the last day's; none: no conversion"),
+    )
+    fx_on = Day(metadata=said("the day of a constant rate"))
+    format = fields.String(validate=one_of("json", "csv"))
+
+
+class BookingsParameters(RevenueParameters):
+    period = fields.String(
+        validate=validate.Length(1, 20), metadata=said("2026, 2026-Q1 or 2026-03; years and quarters are fiscal")
+    )
+    grain = fields.String(validate=one_of("month", "quarter", "year"))
+    group_by = fields.String(load_default="all", validate=one_of("all", "product", "account", "channel"))
+
+
+class ArrParameters(RevenueParameters):
+    group_by = fields.String(
+        load_default="all",
+        validate=one_of("all", "segment", "channel", "plan", "product", "currency", "account"),
+    )

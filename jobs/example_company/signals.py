@@ -147,7 +147,7 @@ def draw_tickets(history: History, days: AccountDays, *, rng: np.random.Generato
 def draw_surveys(history: History, days: AccountDays, *, tickets: Tickets, rng: np.random.Generator) -> Surveys:
     """A recommendation question about twice a year, of which half are answered; a rating after some tickets."""
     u, seniority = history.diary.engagement.ravel()[days.cell], history.diary.tenure.ravel()[days.cell]
-    asked = np.flatnonzero((rng.random(len(u)) < 1 / 365) & (seniority >= 2) & np.is_busday(days.day))
+    asked = np.flatnonzero((rng.random(len(u)) < 1 / 260) & (seniority >= 2) & np.is_busday(days.day))
     nps = np.clip(np.rint(7.3 + 1.5 * u[asked] + 1.5 * rng.standard_normal(len(asked))), 0, 10)
     rated = np.flatnonzero(~np.isnat(tickets.closed_on) & (rng.random(len(tickets.account)) < 0.3))
     month = months_of(tickets.closed_on[rated])

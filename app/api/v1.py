@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Flask
 
-from app.api import accounts, ltv, models, retention, revenue, tokens
+from app.api import accounts, docs, ltv, models, retention, revenue, tokens
 from app.api.endpoint import Endpoint
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -29,3 +29,4 @@ def register(app: Flask) -> None:
     for each in ENDPOINTS:
         blueprint.add_url_rule(each.path, each.name, each.as_view(), methods=[each.method])
     app.register_blueprint(blueprint)
+    app.register_blueprint(docs.make_blueprint(ENDPOINTS))

@@ -39,10 +39,13 @@ class AccountLtv(FullValues):
     meta = fields.Nested(Meta)
 
 
+class AccountBrief(AccountItem):
+    class Meta:
+        fields = ("id", "name", "segment", "channel", "status", "basis", "renewal_on", "tenure_months")
+
+
 class LtvItem(Values):
-    account = fields.Nested(
-        AccountItem(only=("id", "name", "segment", "channel", "status", "basis", "renewal_on", "tenure_months"))
-    )
+    account = fields.Nested(AccountBrief)
     arr = MoneyField(allow_none=True)
     churn_probability = Number()
 

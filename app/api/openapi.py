@@ -1,0 +1,123 @@
+"""The OpenAPI document, made from the endpoints themselves."""
+
+import json
+import re
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+
+from app.api.endpoint import CSV, JSON, Endpoint
+from app.auth import PUBLIC
+from app.http import KINDS, Kind
+from app.schemas.fields import MoneyField
+from app.services.tokens import SCOPES
+
+PROBLEM = "application/problem+json"
+KEY = re.compile(r"<id:(\w+)>")
+DESCRIPTION = (
+    "Customer-success health and lifetime value. Send a token as `Authorization: Bearer ...`; make one with "
+    "`tenure token create --scope ...`. Errors are RFC 9457 problem details."
+)
+# Which errors an endpoint may answer with: always, with a key in its path, and with a token.
+ALWAYS, WITH_KEY, WITH_TOKEN = (400, 503), (404,), (401, 403)
+
+
+@cache
+def build_document(endpoints: tuple[Endpoint, ...]) -> dict[str, Any]:
+    plugin = MarshmallowPlugin()
+    spec = APISpec("Tenure", "1", "3.1.0", [plugin], info={"description": DESCRIPTION}, servers=[{"url": "/api/v1"}])
+    converter: Any = plugin.converter
+    converter.add_attribute_function(_refer_to_money)
+    spec.components.schema("Money", {"type": "object", "required": ["amount", "currency"], "properties": MONEY})
+    spec.components.schema("Problem", {"type": "object", "required": ["type", "title", "status"], "properties": FIELDS})
+    spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})
+    for kind in KINDS.values():
+        _add_problem(spec, kind)
+    for path in dict.fromkeys(each.path for each in endpoints):
+        operations = {each.method.lower(): _operation(each) for each in endpoints if each.path == path}
+        spec.path(KEY.sub(r"{\1}", path), operations=operations)
+    document: dict[str, Any] = json.loads(json.dumps(spec.to_dict(), default=float))  # limits of decimals are Decimals
+    return document
+
+
+MONEY = {
+    "amount": {"type": "string", "description": "decimal, with all digits of the currency", "examples": ["1234.50"]},
+    "currency": {"type": "string", "description": "ISO 4217", "examples": ["USD"]},
+}
+FIELDS = {
+    "type": {"type": "string"},
+    "title": {"type": "string"},
+    "status": {"type": "integer"},
+    "detail": {"type": "string", "description": "what to do"},
+    "instance": {"type": "string"},
+    "errors": {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {
+                "field": {"type": "string"},
+                "messages": {"type": "array", "items": {"type": "string"}},
+            },
+        },
+    },
+}
+
+
+def _refer_to_money(_converter: Any, field: Any, **_kwargs: Any) -> dict[str, Any]:
+    if not isinstance(field, MoneyField):
+        return {}
+    reference = {"$ref": "#/components/schemas/Money"}
+    return {"anyOf": [reference, {"type": "null"}]} if field.allow_none else reference
+
+
+def _add_problem(spec: APISpec, kind: Kind) -> None:
+    if str(kind.status) not in spec.components.responses:
+        content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        spec.components.response(str(kind.status), {"description": kind.title, "content": content})
+
+
+def _operation(endpoint: Endpoint) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": endpoint.name,
+        "summary": endpoint.summary,
+        "description": endpoint.description,
+        "tags": [endpoint.path.split("/")[1]],
+        "parameters": list(_parameters(endpoint)),
+        "responses": _responses(endpoint),
+    }
+    if endpoint.body:
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": endpoint.body}}}
+    if endpoint.scope != PUBLIC:
+        operation["security"] = [{"token": []}]
+        operation["x-scope"] = endpoint.scope
+        operation["description"] += f"\n\nScope: {endpoint.scope} ({SCOPES[endpoint.scope]})."
+    return operation
+
+
+def _parameters(endpoint: Endpoint) -> Iterable[dict[str, Any]]:
+    for name in KEY.findall(endpoint.path):
+        yield {"name": name, "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}}
+    if endpoint.parameters:
+        yield {"in": "query", "schema": endpoint.parameters}
+
+
+def _responses(endpoint: Endpoint) -> dict[str, Any]:
+    success: dict[str, Any] = {"description": endpoint.summary or "Done"}
+    if endpoint.answer:
+        success["content"] = {JSON: {"schema": endpoint.answer}}
+        if endpoint.csv_header:
+            success["content"][CSV] = {"schema": {"type": "string", "description": ", ".join(endpoint.csv_header)}}
+    if endpoint.method == "GET":
+        success["headers"] = {"ETag": {"schema": {"type": "string"}, "description": "send it as If-None-Match"}}
+    errors = [*ALWAYS, *(WITH_KEY if "<" in endpoint.path else ()), *(WITH_TOKEN if endpoint.scope != PUBLIC else ())]
+    responses: dict[str, Any] = {str(endpoint.status): success}
+    if endpoint.method == "GET":
+        responses["304"] = {"description": "Nothing changed since the ETag that was sent"}
+    if endpoint.body:
+        errors += [413]
+    if endpoint.path.startswith("/revenue/"):
+        errors += [409, 413]
+    return responses | {str(status): str(status) for status in sorted(errors)}

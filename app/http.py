@@ -127,7 +127,8 @@ class Application(Flask):
 
 
 def application() -> Application:
-    return cast("Application", current_app)
+    """The application itself, not the proxy for it: it is also used once the answer is out."""
+    return cast("Application", current_app._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def database() -> Session:

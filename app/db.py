@@ -88,4 +88,3 @@ def reading(engine: Engine) -> Iterator[Session]:
         options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     with Session(engine.execution_options(**options), expire_on_commit=False) as session:
         yield session
-        session.rollback()

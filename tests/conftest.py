@@ -13,6 +13,7 @@ from sqlalchemy import Engine, create_engine, text
 from app.config import Settings
 from app.db import make_engine
 from app.migrate import migrate
+from jobs.demo import make_example_company
 from tests.postgres import NotInstalled, postgres_server
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -84,6 +85,25 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     yield prefix.format(name)
     _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
     server.dispose()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def example_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """The example company, imported and with its night, made once for all tests that only read."""
+    folder = tmp_path_factory.mktemp("example")
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("_sqlite_template"), folder / "tenure.db")
+        url = f"sqlite:///{folder / 'tenure.db'}"
+    else:
+        prefix = request.getfixturevalue("_postgres_url")
+        server = make_engine(prefix.format("postgres"))
+        _execute(server, "CREATE DATABASE example TEMPLATE template_tenure")
+        server.dispose()
+        url = prefix.format("example")
+    engine = make_engine(url)
+    make_example_company(engine, folder / "files", report=lambda _line: None)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

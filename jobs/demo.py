@@ -1,0 +1,34 @@
+"""The example company: simulated, written as files, read in through the same door as real data, and its night made."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import Engine, select
+
+from app.db import reading
+from app.models.accounts import Account
+from integrations.files.mapping import SHIPPED, load_mapping
+from jobs.example_company.files import write_files
+from jobs.example_company.world import simulate
+from jobs.import_files import import_files
+from jobs.import_run import Options
+from jobs.nightly import run_night
+
+SEED = 2026
+MAPPING = SHIPPED / "example_company.toml"
+
+
+def has_accounts(engine: Engine) -> bool:
+    with reading(engine) as session:
+        return session.scalar(select(Account.id).limit(1)) is not None
+
+
+def make_example_company(engine: Engine, folder: Path, *, report: Callable[[str], None], seed: int = SEED) -> None:
+    """Simulate the company, import its files and make the night of the day after its last."""
+    report("Making the example company: 400 accounts over four years, with a fixed seed ...")
+    world = simulate(seed)
+    paths = write_files(world, folder)
+    report("Importing its deals, usage, tickets and surveys ...")
+    import_files(engine, load_mapping(MAPPING), paths=paths, options=Options())
+    report(f"Fitting and scoring as of {world.as_of} ...")
+    run_night(engine, world.as_of)

@@ -1,0 +1,122 @@
+"""The example company comes in through the same doors as real data, and its night says what it must."""
+
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine, func, select
+
+from app.db import reading
+from app.domain.feature_table import build_features
+from app.domain.features import Facts
+from app.models.accounts import Account
+from app.models.runs import JobStep
+from app.models.scores import GroupDraws, ModelRun, PublishedRun, RetentionCurve, Score
+from app.queries.facts import Known, load_facts
+from app.queries.known import resolve_known_at
+from app.queries.settings import load_company_settings
+from jobs.demo import SEED
+from jobs.example_company.facts import read_facts
+from jobs.example_company.world import World, simulate
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return simulate(SEED)
+
+
+@pytest.fixture
+def through_the_doors(example_engine: Engine, world: World) -> Facts:
+    with reading(example_engine) as session:
+        known_at = resolve_known_at(session, None, now=datetime.now(UTC))
+        return load_facts(session, Known(world.as_of, known_at, load_company_settings(session)))
+
+
+def sorted_rows(value: Any) -> list[tuple[Any, ...]]:
+    """The rows of a columnar value in an order of their own, so that two of them can be compared."""
+    columns = [getattr(value, field.name) for field in fields(value)]
+    return sorted(tuple(str(cell) for cell in row) for row in zip(*columns, strict=True))
+
+
+@pytest.mark.parametrize("name", ["spells", "milestones", "tickets", "surveys", "touches"])
+def test_facts_from_the_database_are_those_of_the_simulator(through_the_doors: Facts, world: World, name: str) -> None:
+    straight = getattr(read_facts(world), name)
+    assert is_dataclass(straight)
+    assert sorted_rows(getattr(through_the_doors, name)) == sorted_rows(straight)
+
+
+def test_features_from_the_database_are_those_of_the_simulator(through_the_doors: Facts, world: World) -> None:
+    day = np.array([world.as_of], dtype="datetime64[D]")
+    straight, imported = build_features(read_facts(world), day), build_features(through_the_doors, day)
+    assert imported.names == straight.names
+    assert imported.account.tolist() == straight.account.tolist()
+    np.testing.assert_allclose(imported.values, straight.values, rtol=1e-9)
+    np.testing.assert_allclose(imported.mrr, straight.mrr, rtol=1e-6)
+    assert imported.renewal_on.tolist() == straight.renewal_on.tolist()
+
+
+def test_the_night_published_a_score_for_every_account(example_engine: Engine, world: World) -> None:
+    with reading(example_engine) as session:
+        run = session.get_one(ModelRun, session.scalars(select(PublishedRun.run_id)).one())
+        assert (run.as_of, run.basis) == (world.as_of, "account")
+        accounts = session.scalar(select(func.count()).select_from(Account))
+        scores = session.scalars(select(Score).where(Score.run_id == run.id)).all()
+        assert len(scores) == accounts == 400
+        assert [step.name for step in session.scalars(select(JobStep).order_by(JobStep.id))] == [
+            "fit",
+            "score",
+            "publish",
+        ]
+    live = [score for score in scores if score.churn_probability is not None]
+    assert len(live) > 200
+    for score in live:
+        survival = np.frombuffer(score.survival, "<f4")
+        assert len(survival) == 60
+        assert (np.diff(survival) <= 0).all()
+        assert score.churn_probability == pytest.approx(1 - survival[11], abs=1e-6)
+        assert score.explanation is not None
+        contributions = [driver["contribution"] for driver in score.explanation["drivers"]]
+        dimensions = [dimension["contribution"] for dimension in score.explanation["dimensions"]]
+        assert sum(contributions) == pytest.approx(sum(dimensions), abs=1e-9)
+        risk = 1 / (1 + np.exp(-score.explanation["reference_logit"] - sum(contributions)))
+        assert risk == pytest.approx(score.risk, abs=1e-9)
+
+
+def test_the_groups_of_each_cut_add_up_to_all(example_engine: Engine) -> None:
+    with reading(example_engine) as session:
+        rows = session.scalars(select(GroupDraws)).all()
+        scores = session.scalars(select(Score).where(Score.churn_probability.is_not(None))).all()
+    whole = next(row for row in rows if row.group_by == "all")
+    for cut in ("segment", "plan", "channel", "cohort"):
+        parts = [row for row in rows if row.group_by == cut]
+        assert len(parts) > 1
+        assert sum(row.accounts for row in parts) == whole.accounts == len(scores)
+        for column in ("expected", "expected_expansion", "extrapolated"):
+            total = sum(np.frombuffer(getattr(row, column), "<f8") for row in parts)
+            np.testing.assert_allclose(total, np.frombuffer(getattr(whole, column), "<f8"), rtol=1e-9)
+        draws = sum(np.frombuffer(row.draws, "<f4").astype(float) for row in parts)
+        np.testing.assert_allclose(draws, np.frombuffer(whole.draws, "<f4"), rtol=1e-4)
+
+
+def test_the_portfolio_is_the_sum_of_its_accounts(example_engine: Engine) -> None:
+    with reading(example_engine) as session:
+        whole = session.scalars(select(GroupDraws).where(GroupDraws.group_by == "all")).one()
+        scores = session.scalars(select(Score).where(Score.churn_probability.is_not(None))).all()
+    expected = np.frombuffer(whole.expected, "<f8")
+    weights = 0.8 * 1.1 ** (-np.arange(1, 61) / 12)
+    assert sum(score.ltv_residual_minor or 0 for score in scores) == pytest.approx((expected * weights).sum(), rel=1e-6)
+
+
+def test_kaplan_meier_is_stored_for_every_group(example_engine: Engine) -> None:
+    with reading(example_engine) as session:
+        curves = session.scalars(select(RetentionCurve)).all()
+    assert {curve.group_by for curve in curves} == {"all", "segment", "plan", "channel", "cohort"}
+    for row in curves:
+        curve = row.curve
+        assert curve["retention"][0] <= 1.0
+        assert all(
+            low <= s <= high for low, s, high in zip(curve["lower"], curve["retention"], curve["upper"], strict=True)
+        )
+        assert len(curve["months"]) == len(curve["at_risk"])

@@ -82,6 +82,30 @@ def nightly(*, as_of: datetime | None, again: bool) -> None:
             click.echo(f"{name}: " + ", ".join(f"{key} {value}" for key, value in result.items()))
 
 
+@main.command("import")
+@click.argument("mapping", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--check", "is_check", is_flag=True, help="Only say what would happen; nothing is recorded.")
+@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="The day that tenure in months is counted back from.")
+def import_(mapping: Path, *, files: tuple[Path, ...], is_check: bool, as_of: datetime | None) -> None:
+    """Import FILES (CSV or Parquet) as MAPPING says: a TOML file, or the name of one that ships with Tenure.
+
+    Good rows are recorded; bad ones are set aside in a file, each with line, column and reason. The
+    same file again changes nothing. With --check the exit code is 1 if any row is bad.
+
+    Example: tenure import --check telco Telco-Customer-Churn.csv
+    """
+    from jobs.import_console import import_on_console, show_progress
+    from jobs.import_run import Options
+
+    day = as_of.date() if as_of else None
+    with opened_database() as (settings, engine):
+        options = Options(is_check, settings.data_folder / "rejected", show_progress())
+        report = import_on_console(engine, mapping, files=files, as_of=day, options=options)
+    if is_check and report.rejected:
+        sys.exit(1)
+
+
 def _today(engine: Engine) -> date:
     from zoneinfo import ZoneInfo
 

@@ -85,6 +85,22 @@ def record_dated_versions(
     return outcome
 
 
+def withdraw_versions(session: Session, change: Change, *, table: type[Version], ids: Sequence[int]) -> Outcome:
+    """Close versions that nothing replaces: what they said is no longer so."""
+    _supersede(session, change, table=table, ids=ids)
+    return Outcome(changed=len(ids))
+
+
+def reissue_versions(session: Session, change: Change, *, table: type[Version], ids: Sequence[int]) -> Outcome:
+    """Replace versions by their like, because something that hangs on them has changed."""
+    for start in range(0, len(ids), BATCH):
+        found = session.execute(select(*inspect(table).columns).where(table.id.in_(ids[start : start + BATCH])))
+        rows = [{**_without(row._asdict(), BOOKKEEPING), "available_at": row.available_at} for row in found]
+        _supersede(session, change, table=table, ids=ids[start : start + BATCH])
+        _insert(session, change, table=table, rows=rows)
+    return Outcome(changed=len(ids))
+
+
 def _batches(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     return (rows[start : start + BATCH] for start in range(0, len(rows), BATCH))
 

@@ -3,7 +3,6 @@
 import base64
 import binascii
 import json
-import math
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -70,8 +69,6 @@ def _typed(value: Any, sort: Sort) -> Any:
         return None
     if sort.name == "renewal":
         return date.fromisoformat(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError
-    if abs(value) > LARGEST_KEY:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST_KEY <= value <= LARGEST_KEY:
         raise ValueError
     return value

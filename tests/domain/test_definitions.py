@@ -1,0 +1,41 @@
+"""What a published definition says is never changed: whoever must change it makes a new version."""
+
+import hashlib
+from dataclasses import asdict
+
+import pytest
+
+from app.domain.definitions import DEFINITIONS
+
+PUBLISHED = {
+    "bookings@1": "3547eae54738e5ed",
+    "arr@1": "ed49414fd4027da6",
+    "churn@1": "a3102ae1e826dca7",
+    "account_retention@1": "8469fb047ec3b91d",
+    "retention_km@1": "1ba7e2db3547fca5",
+    "health@1": "b395b0239dc03385",
+    "ltv_residual@1": "34e9b7622d425e17",
+    "ltv_expansion@1": "4ef10ad3fb7bc32d",
+    "ltv_total@1": "8a0c2b46d639de58",
+    "ltv_formula@1": "c9fc157993b8b9ba",
+}
+
+
+def digest(name: str) -> str:
+    found = next(each for each in DEFINITIONS if each.id == name)
+    return hashlib.sha256(repr(sorted(asdict(found).items())).encode()).hexdigest()[:16]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_definition_still_says_what_it_said(name: str) -> None:
+    assert digest(name) == PUBLISHED[name]
+
+
+def test_every_definition_is_published_under_its_own_version() -> None:
+    names = [each.id for each in DEFINITIONS]
+    assert len(names) == len(set(names))
+    assert set(names) == set(PUBLISHED)
+    for each in DEFINITIONS:
+        name, _, version = each.id.partition("@")
+        assert name
+        assert version.isdecimal()

@@ -1,0 +1,127 @@
+"""Users and their passwords."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from argon2 import PasswordHasher
+from sqlalchemy import Engine, select, update
+
+from app.db import reading, transaction
+from app.errors import Conflict, Invalid, NotAuthenticated, NotFound
+from app.models.users import User, UserSession
+from app.queries.callers import find_signed_in
+from app.services.changes import recording
+from app.services.users import (
+    add_user,
+    change_password,
+    end_old_sessions,
+    end_session,
+    start_session,
+    verify_password,
+)
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PASSWORD = "three unrelated words"
+
+
+def add(engine: Engine, *, name: str = "Ai", email: str = "ai@example.com", password: str = PASSWORD) -> int:
+    with transaction(engine) as session, recording(session, "test") as change:
+        return add_user(session, change, name=name, email=email, password=password)
+
+
+def test_a_user_is_known_by_mail_and_password_in_whatever_case_the_mail_is(engine: Engine) -> None:
+    user_id = add(engine, email=" Ai@Example.com ")
+    with transaction(engine) as session:
+        assert verify_password(session, email="AI@example.COM", password=PASSWORD) == user_id
+
+
+@pytest.mark.parametrize(
+    ("email", "password"),
+    [("ai@example.com", "wrong words entirely"), ("nobody@example.com", PASSWORD), ("ai@example.com", "")],
+)
+def test_wrong_mail_and_wrong_password_are_told_apart_by_nobody(engine: Engine, email: str, password: str) -> None:
+    add(engine)
+    with transaction(engine) as session, pytest.raises(NotAuthenticated, match="do not belong together"):
+        verify_password(session, email=email, password=password)
+
+
+def test_a_user_who_left_cannot_log_in(engine: Engine) -> None:
+    add(engine)
+    with transaction(engine) as session:
+        session.execute(update(User).values(is_active=False))
+        with pytest.raises(NotAuthenticated):
+            verify_password(session, email="ai@example.com", password=PASSWORD)
+
+
+def test_the_password_is_kept_as_argon2id(engine: Engine) -> None:
+    add(engine)
+    with reading(engine) as session:
+        kept = session.scalars(select(User.password_hash)).one()
+    assert kept.startswith("$argon2id$")
+    assert PASSWORD not in kept
+
+
+def test_a_hash_of_older_parameters_is_renewed_at_log_in(engine: Engine) -> None:
+    add(engine)
+    old = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+    with transaction(engine) as session:
+        session.execute(update(User).values(password_hash=old))
+    with transaction(engine) as session:
+        verify_password(session, email="ai@example.com", password=PASSWORD)
+    with transaction(engine) as session:
+        assert session.scalars(select(User.password_hash)).one() != old
+        verify_password(session, email="ai@example.com", password=PASSWORD)
+
+
+@pytest.mark.parametrize("password", ["short", "aaaaaaaaaaaaaaa", "ai@example.com", "x" * 1001])
+def test_a_weak_password_is_refused_in_words(engine: Engine, password: str) -> None:
+    with pytest.raises(Invalid, match="password"):
+        add(engine, password=password)
+
+
+@pytest.mark.parametrize("email", ["", "ai", "@example.com", "ai@", "a i@example.com", "a\n@example.com"])
+def test_what_is_no_mail_address_is_refused(engine: Engine, email: str) -> None:
+    with pytest.raises(Invalid, match="mail address"):
+        add(engine, email=email)
+
+
+def test_a_mail_address_belongs_to_one_user(engine: Engine) -> None:
+    add(engine)
+    with pytest.raises(Conflict, match="already"):
+        add(engine, name="Other", email="AI@example.com")
+    with reading(engine) as session:
+        assert len(session.scalars(select(User.id)).all()) == 1
+
+
+def test_a_new_password_replaces_the_old_one_and_ends_sessions(engine: Engine) -> None:
+    user_id = add(engine)
+    with transaction(engine) as session:
+        start_session(session, user_id=user_id, now=NOON)
+        change_password(session, user_id=user_id, password="four quite unrelated words")
+        assert session.scalars(select(UserSession.user_id)).all() == []
+        with pytest.raises(NotAuthenticated):
+            verify_password(session, email="ai@example.com", password=PASSWORD)
+        assert verify_password(session, email="ai@example.com", password="four quite unrelated words") == user_id
+        with pytest.raises(NotFound):
+            change_password(session, user_id=user_id + 1, password=PASSWORD)
+
+
+def test_a_session_is_found_by_its_secret_until_it_ends(engine: Engine) -> None:
+    user_id = add(engine)
+    with transaction(engine) as session:
+        opened = start_session(session, user_id=user_id, now=NOON)
+        found = find_signed_in(session, session_id=opened.id, now=NOON)
+        assert found is not None
+        assert (found.user_id, found.name, found.csrf_token) == (user_id, "Ai", opened.csrf_token)
+        assert find_signed_in(session, session_id=opened.id + "x", now=NOON) is None
+        end_session(session, session_hash=found.session_hash)
+        assert find_signed_in(session, session_id=opened.id, now=NOON) is None
+
+
+def test_sessions_that_are_over_are_swept_out(engine: Engine) -> None:
+    user_id = add(engine)
+    with transaction(engine) as session:
+        for hours in (0, 13):
+            start_session(session, user_id=user_id, now=NOON + timedelta(hours=hours))
+        assert end_old_sessions(session, now=NOON + timedelta(hours=13)) == 1
+        assert len(session.scalars(select(UserSession.user_id)).all()) == 1

@@ -1,4 +1,4 @@
-"""The `tenure` command. Each command imports what it needs when it runs: `tenure --help` must not wait for lifelines."""
+"""The `tenure` command. Each command imports what it needs when it runs: `--help` must not wait for lifelines."""
 
 import logging
 import os

@@ -14,7 +14,7 @@ from app.queries.accounts import AccountDetail, AccountRow, load_account
 from app.queries.contracts import load_contracts
 from app.queries.onboarding import load_onboarding_plans
 from app.queries.scores import AccountScore, load_score
-from app.web.contracts import describe_contract
+from app.web.contracts import describe_contracts
 from app.web.formats import NONE, show_day, show_days_until, show_money, show_number, show_tenure
 from app.web.health import Pill, describe_health, describe_pill
 from app.web.ltv import describe_ltv
@@ -61,7 +61,7 @@ def show_account(account_id: int) -> ResponseReturnValue:
         ltv=describe_ltv(score),
         usage=describe_usage(account_id, moment=moment),
         plans=[describe_plan(plan) for plan in plans],
-        contracts=[describe_contract(contract) for contract in contracts],
+        contracts=describe_contracts(contracts),
         timeline=describe_timeline(account_id, known_at=moment.known_at),
     )
 

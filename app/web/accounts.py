@@ -24,10 +24,12 @@ from app.web.accounts_asked import FILTERS, RENEWAL_DAYS, Asked, read_asked
 from app.web.drivers import driver_words, effect_words
 from app.web.formats import (
     NONE,
+    count_accounts,
     show_day,
     show_days_until,
     show_money,
     show_money_briefly,
+    show_money_range,
     show_number,
     show_percent,
     show_tenure,
@@ -157,9 +159,7 @@ def _results(asked: Asked, moment: Moment) -> Results:
     ids = [row.id for row in page.rows]
     companions = load_companions(database(), ids, run=page.run, today=moment.today)
     return Results(
-        count_text=ngettext(
-            "%(count)s account", "%(count)s accounts", totals.accounts, count=show_number(totals.accounts)
-        ),
+        count_text=count_accounts(totals.accounts),
         order_text=_("Column headers can be clicked to sort."),
         csv_url=asked.address("web.accounts_csv"),
         figures=tuple(_figures(totals, moment)) if moment.run else (),
@@ -257,7 +257,7 @@ def _range(row: AccountRow, currency: str) -> str:
     low, high = row.ltv_residual_lower_minor, row.ltv_residual_upper_minor
     if low is None or high is None:
         return ""
-    return f"{show_money_briefly(low, currency)} – {show_money_briefly(high, currency)}"
+    return show_money_range(low, high, currency)
 
 
 def _describe_driver(driver: TopDriver | None) -> Driver | None:

@@ -4,7 +4,7 @@ from flask import Blueprint
 from flask_babel import Babel
 
 from app.http import Application
-from app.web import account, accounts, accounts_csv, assets, errors, frame, login, preferences
+from app.web import account, accounts, accounts_csv, assets, errors, frame, login, preferences, retention_groups
 
 FOLDER = assets.FOLDER
 
@@ -16,6 +16,7 @@ ROUTES = (
     ("/accounts", "accounts", accounts.show_accounts, ("GET",)),
     ("/accounts.csv", "accounts_csv", accounts_csv.download_accounts, ("GET",)),
     ("/accounts/<id:account_id>", "account", account.show_account, ("GET",)),
+    ("/retention", "retention", retention_groups.show_retention, ("GET",)),
 )
 
 

@@ -1,10 +1,11 @@
 """Contracts of an account on its page."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from app.queries.contracts import ContractOnPaper, LineOnPaper
-from app.web.formats import show_day, show_money_exactly, show_percent, show_quantity
+from app.web.formats import show_day, show_money_exactly, show_percent, show_price, show_quantity
 from app.web.texts import gettext as _
 from app.web.texts import ngettext
 from app.web.words import DEAL_TYPES, LINE_KINDS, LINE_STATES, UNITS, word
@@ -31,10 +32,24 @@ class ContractCard:
     lines: tuple[LineRow, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ContractList:
+    present: tuple[ContractCard, ...]  # those that run, or will
+    earlier: tuple[ContractCard, ...]
+    earlier_text: str
+
+
 TONES = {"live": "good", "in_grace": "watch"}
 
 
-def describe_contract(contract: ContractOnPaper) -> ContractCard:
+def describe_contracts(contracts: Sequence[ContractOnPaper]) -> ContractList:
+    cards = [_describe_contract(contract) for contract in contracts]
+    earlier = tuple(card for card in cards if card.is_ended)
+    text = ngettext("%(num)s earlier contract", "%(num)s earlier contracts", len(earlier))
+    return ContractList(tuple(card for card in cards if not card.is_ended), earlier, text)
+
+
+def _describe_contract(contract: ContractOnPaper) -> ContractCard:
     state = contract.state.value
     return ContractCard(
         title=contract.deal_name or _("Contract %(number)s", number=contract.contract_id),
@@ -87,7 +102,7 @@ def _line_terms(line: LineOnPaper) -> list[str]:
     terms = [] if line.kind == "recurring" else [word(LINE_KINDS, line.kind)]
     quantity = f"{show_quantity(line.quantity)} {word(UNITS, line.unit)}" if line.unit != "flat" else ""
     if line.unit_price is not None and quantity:
-        quantity = f"{quantity} × {show_quantity(line.unit_price)}"
+        quantity = f"{quantity} × {show_price(line.unit_price, line.currency)}"
     terms += [quantity] if quantity else []
     if line.discount:
         terms.append(_("%(share)s discount", share=show_percent(float(line.discount), digits=0)))

@@ -9,9 +9,9 @@ from app.web.texts import ngettext
 # What is measured. The words claim no direction of the feature itself: which way it points was learned,
 # and is shown by the sign.
 FEATURES: dict[str, LazyString] = {
-    "usage_level": _l("Use per seat in the last month, against other accounts"),
-    "usage_mean_3m": _l("Use per seat over three months, against other accounts"),
-    "usage_trend": _l("Use in the last month, against its own six months before"),
+    "usage_level": _l("Use per seat last month, against others"),
+    "usage_mean_3m": _l("Use per seat over three months, against others"),
+    "usage_trend": _l("Use last month, against its own half-year"),
     "seats_used": _l("Seats in use, of those paid for"),
     "breadth": _l("How many product features are in use"),
     "days_since_use": _l("Days since the product was last used"),
@@ -27,7 +27,7 @@ FEATURES: dict[str, LazyString] = {
     "log_mrr": _l("Size of the subscription"),
     "returned": _l("Left once and came back"),
     "tenure": _l("Time as a customer"),
-    "contract": _l("Contract and distance to its renewal"),
+    "contract": _l("Contract and its renewal"),
 }
 
 

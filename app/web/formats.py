@@ -21,6 +21,10 @@ def show_number(value: float | Decimal | None, *, digits: int = 0) -> str:
     return numbers.format_decimal(value, format=pattern, locale=get_locale())
 
 
+def count_accounts(count: int) -> str:
+    return ngettext("%(count)s account", "%(count)s accounts", count, count=show_number(count))
+
+
 def show_quantity(value: Decimal) -> str:
     """As many digits as it has."""
     return numbers.format_decimal(value.normalize(), locale=get_locale(), decimal_quantization=False)
@@ -41,6 +45,12 @@ def show_percent(share: float | None, *, digits: int = 1) -> str:
 def _percent(share: float, digits: int) -> str:
     pattern = "#,##0" + ("." + "0" * digits if digits else "") + "%"
     return numbers.format_percent(share, format=pattern, locale=get_locale())
+
+
+def show_money_range(low: int, high: int, currency: str) -> str:
+    """Both ends in one manner: whole while that is short, else to three digits."""
+    show = show_money if amount(high, currency) < 100_000 else show_money_briefly
+    return f"{show(low, currency)} – {show(high, currency)}"
 
 
 def amount(minor: int, currency: str) -> Decimal:
@@ -68,12 +78,21 @@ def show_money_exactly(minor: int | None, currency: str) -> str:
     return str(pattern.apply(exact, locale, currency=currency, currency_digits=False, force_frac=(digits, digits)))
 
 
+def show_price(price: Decimal, currency: str) -> str:
+    """A price as it was agreed, which may be finer than the currency."""
+    return numbers.format_currency(price.normalize(), currency, locale=get_locale(), decimal_quantization=False)
+
+
 def show_money_briefly(minor: int | None, currency: str) -> str:
     """To three digits or so: $48.2K, 482万."""
     if minor is None:
         return NONE
     value = amount(minor, currency)
-    digits = 0 if abs(value) >= 100_000 or abs(value) < 1_000 else 1
+    step = 4 if get_locale().language == "ja" else 3  # digits between one unit and the next: 万, 億; thousand, million
+    size = max(0, value.adjusted()) if value else 0
+    if size < step:
+        return show_money(minor, currency)
+    digits = max(0, 2 - size % step)
     return numbers.format_compact_currency(value, currency, locale=get_locale(), fraction_digits=digits)
 
 
@@ -84,8 +103,9 @@ def show_day(day: date | None) -> str:
 def show_instant(instant: datetime, zone: str) -> str:
     """To the minute, in the company's time zone, which is named."""
     local = instant.astimezone(ZoneInfo(zone))
-    words = dates.format_datetime(local, format="medium", tzinfo=local.tzinfo, locale=get_locale())
-    return f"{words} {dates.get_timezone_name(local, width='short', locale=get_locale())}"
+    time = dates.format_time(local, format="short", tzinfo=local.tzinfo, locale=get_locale())
+    time = time.replace("\u202f", " ")  # a narrow space that few fonts have
+    return f"{show_day(local.date())} {time} {dates.get_timezone_name(local, width='short', locale=get_locale())}"
 
 
 def show_tenure(months: int | None) -> str:

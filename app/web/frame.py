@@ -13,7 +13,10 @@ from app.web.preferences import LANGUAGES, chosen_theme
 from app.web.texts import lazy_gettext as _l
 
 # The pages that there are, in the order of a day's work. The endpoints of a page's details follow its own.
-PAGES: tuple[tuple[LazyString, tuple[str, ...]], ...] = ((_l("Accounts"), ("web.accounts", "web.account")),)
+PAGES: tuple[tuple[LazyString, tuple[str, ...]], ...] = (
+    (_l("Accounts"), ("web.accounts", "web.account")),
+    (_l("Retention"), ("web.retention",)),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,7 @@ def _interval(score: AccountScore) -> str:
     if score.survival is None or len(score.survival.estimate) < 12:
         return ""
     low, high = 1 - score.survival.upper[11], 1 - score.survival.lower[11]
-    return _("%(low)s to %(high)s at 90 %%", low=show_percent(float(low)), high=show_percent(float(high)))
+    return _("%(low)s to %(high)s at 90%%", low=show_percent(float(low)), high=show_percent(float(high)))
 
 
 def _drivers(drivers: Sequence[Mapping[str, Any]]) -> list[DriverRow]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from app.http import database
 from app.queries.ltv import AccountLtv, GivenTerms, load_account_ltv
 from app.queries.scores import AccountScore
-from app.web.formats import show_money, show_money_briefly, show_percent
+from app.web.formats import show_money, show_money_range, show_percent
 from app.web.texts import gettext as _
 
 HORIZONS_MONTHS = (12, 36, 60)
@@ -22,6 +22,7 @@ class LtvRow:
     extrapolated: str
     low_x: float
     high_x: float
+    mid_x: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +73,13 @@ def _describe_value(value: AccountLtv, *, most: float) -> LtvRow:
     return LtvRow(
         months=value.terms.horizon_months,
         residual=_money(value.residual, currency),
-        interval=f"{show_money_briefly(round(lower), currency)} – {show_money_briefly(round(upper), currency)}",
+        interval=show_money_range(round(lower), round(upper), currency),
         expansion=_money(value.expansion, currency),
         total=_money(value.total, currency),
         extrapolated=_extrapolated(value.extrapolated_share),
         low_x=round(DRAWN * lower / most, 1),
         high_x=round(DRAWN * upper / most, 1),
+        mid_x=round(DRAWN * (value.residual or 0.0) / most, 1),
     )
 
 

@@ -39,7 +39,7 @@ def describe_plan(plan: Plan) -> PlanCard:
 
 def _describe_step(step: Step) -> StepRow:
     if step.done_on:
-        about = _("done on %(day)s, due %(due)s", day=show_day(step.done_on), due=show_day(step.due_on))
+        about = _("done on %(day)s", day=show_day(step.done_on))
     else:
         about = _("due %(due)s", due=show_day(step.due_on))
     if step.owner:

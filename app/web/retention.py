@@ -67,15 +67,15 @@ def describe_retention(score: AccountScore | None, *, segment: str | None) -> Re
         columns=(
             _("months ahead"),
             _("This account"),
-            _("lower, 90 %"),
-            _("upper, 90 %"),
+            _("lower, 90%%"),
+            _("upper, 90%%"),
             _("Its revenue"),
             _("Segment"),
         ),
         summary=_summary(score),
         supported_months=score.supported_months or 0,
         has_revenue=has_revenue,
-        account_label=_("This account, with 90 % interval"),
+        account_label=_("This account, with 90%% interval"),
         segment_label=segment_label if any(value is not None for value in peers[1:]) else "",
         reason="",
     )

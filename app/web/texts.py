@@ -1,4 +1,7 @@
-"""Texts in the reader's language, with types. Values are put in by name: _("%(name)s left", name=...)."""
+"""Texts in the reader's language, with types. Values are put in by name: _("%(name)s left", name=...).
+
+As in the templates, a percent sign is always written twice.
+"""
 
 from typing import Any
 
@@ -7,7 +10,7 @@ from flask_babel import LazyString
 
 
 def gettext(text: str, **values: Any) -> str:
-    return str(flask_babel.gettext(text, **values))
+    return str(flask_babel.gettext(text)) % values
 
 
 def ngettext(one: str, many: str, num: int, **values: Any) -> str:  # noqa: PLR0917  as gettext has it

@@ -13,7 +13,7 @@ from app.web.formats import show_day, show_money, show_number
 from app.web.texts import gettext as _
 from app.web.words import CAUSES, DEAL_STAGES, DEAL_TYPES, ENTRY_KINDS, PRIORITIES, TOUCHES, word
 
-PAGE = 25
+PAGE = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def _touch(entry: Entry) -> Parts:
 
 def _ticket(entry: Entry) -> Parts:
     title = _("Ticket, escalated") if entry.state == "escalated" else _("Ticket")
-    closed = _("closed on %(day)s", day=show_day(entry.until_on)) if entry.until_on else _("open")
+    closed = _("closed on %(day)s", day=show_day(entry.until_on)) if entry.until_on else _("still open")
     rated = _("rated %(score)s", score=show_number(entry.score)) if entry.score is not None else ""
     return title, [word(PRIORITIES, entry.label), closed, rated, entry.contact or ""]
 

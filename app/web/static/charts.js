@@ -6,12 +6,13 @@
   const numberIn = (cell) => (cell && cell.dataset.v !== undefined ? Number(cell.dataset.v) : null);
 
   function readTable(chart) {
-    const rows = [...chart.querySelectorAll("tbody tr")].map((row) => [...row.children]);
+    const table = chart.querySelector("[data-figures]");
+    const rows = [...table.tBodies[0].rows].map((row) => [...row.children]);
     const isDated = rows.length > 0 && rows[0][0].dataset.v.includes("-");
     const x = rows.map((cells) =>
       isDated ? Date.parse(`${cells[0].dataset.v}T00:00:00Z`) / 1000 : Number(cells[0].dataset.v));
-    return { x, labels: rows.map((cells) => cells[0].textContent), isDated,
-      heads: [...chart.querySelectorAll("thead th")].map((head) => head.textContent),
+    return { x, step: x.length > 1 ? x[1] - x[0] : 1, labels: rows.map((cells) => cells[0].textContent), isDated,
+      heads: [...table.tHead.rows[0].cells].map((head) => head.textContent),
       texts: (index) => rows.map((cells) => cells[index].textContent),
       column: (index) => rows.map((cells) => numberIn(cells[index])) };
   }
@@ -72,7 +73,8 @@
     return { area, plot };
   }
 
-  function shadeBeyond(from, colour) {
+  // What lies beyond the tenure that was observed stands on a shaded ground, with the word for it.
+  function shadeBeyond(from, { colour, ink, font, word }) {
     return (self) => {
       const left = self.valToPos(from, "x", true);
       const right = self.bbox.left + self.bbox.width;
@@ -80,6 +82,11 @@
       self.ctx.save();
       self.ctx.fillStyle = colour;
       self.ctx.fillRect(left, self.bbox.top, right - left, self.bbox.height);
+      self.ctx.fillStyle = ink;
+      self.ctx.font = font;
+      self.ctx.textAlign = "right";
+      self.ctx.textBaseline = "top";
+      self.ctx.fillText(word, right - 8 * devicePixelRatio, self.bbox.top + 6 * devicePixelRatio);
       self.ctx.restore();
     };
   }
@@ -103,7 +110,10 @@
           line("tone-2", { width: 1.5, dash: [5, 4], paths: steps }), line("tone-4", { width: 1.5 }), line("tone-1")],
         bands: [{ series: [1, 2], fill: faded(accent, 0.16) }],
         hooks: {
-          drawClear: [shadeBeyond(supported, faded(tone(chart, "tone-axis"), 0.09))],
+          drawClear: [shadeBeyond(supported, {
+            colour: faded(tone(chart, "tone-axis"), 0.09), ink: tone(chart, "tone-axis"), word: chart.dataset.note,
+            font: `${12 * devicePixelRatio}px ${getComputedStyle(chart).fontFamily}`,
+          })],
           setCursor: [reading(chart, table, [1, 2, 3, 4, 5].filter((index) => table.heads[index]))],
         },
       },
@@ -127,13 +137,35 @@
     return [...chart.querySelectorAll(".chart-area")].map((area) => draw(area, {
       sync: "usage",
       plot: {
-        scales: { x: { time: true }, y: { range: (_self, _low, high) => [0, Math.max(1, high * 1.08)] } },
+        scales: { x: { time: true, range: (_self, low, high) => [low - table.step / 2, high + table.step / 2] }, y: { range: (_self, _low, high) => [0, Math.max(1, high * 1.08)] } },
         axes: axes(chart, options), series: kinds[area.dataset.part], hooks: { setCursor: [show] },
       },
     }, [table.x, ...area.dataset.columns.split(" ").map((index) => table.column(Number(index)))]));
   }
 
-  const KINDS = { retention, usage };
+  function group(chart, locale) {
+    const table = readTable(chart);
+    const accent = tone(chart, "tone-1");
+    const format = share(locale);
+    const steps = uPlot.paths.stepped({ align: 1 });
+    const line = { points: { show: false }, paths: steps };
+    return [draw(chart.querySelector(".chart-area"), {
+      sync: "groups",
+      plot: {
+        scales: { x: { time: false, range: [0, Number(chart.dataset.months)] }, y: { range: [0, 1] } },
+        axes: axes(chart, {
+          x: { values: (_self, values) => values.map(String), incrs: [6, 12, 24, 36, 60], space: 34 },
+          y: { values: (_self, values) => values.map((value) => format.format(value)) },
+        }),
+        series: [{}, { ...line, stroke: faded(accent, 0) }, { ...line, stroke: faded(accent, 0) },
+          { ...line, stroke: tone(chart, "tone-2"), width: 1.5, dash: [5, 4] }, { ...line, stroke: accent, width: 2 }],
+        bands: [{ series: [1, 2], fill: faded(accent, 0.16) }],
+        hooks: { setCursor: [reading(chart, table, [1, 2, 3, 4, 5])] },
+      },
+    }, [table.x, table.column(3), table.column(2), table.column(4), table.column(1)])];
+  }
+
+  const KINDS = { retention, usage, group };
 
   function drawAll() {
     for (const old of drawn) old.plot.destroy();

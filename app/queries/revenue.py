@@ -294,7 +294,7 @@ class _Names:
 
 def _named_rows(session: Session, group_by: str, *, known: Known) -> Iterable[tuple[int, str, str]]:
     account, product = AccountVersion, ProductVersion
-    of_account = {"account": (cast(account.account_id, String), account.name)} | {
+    of_account = {"account": (cast(account.account_id, String).label("group"), account.name)} | {
         name: (func.coalesce(getattr(account, name), UNKNOWN),) * 2 for name in ("segment", "channel")
     }
     plan = func.coalesce(product.plan, product.name)

@@ -99,7 +99,7 @@ def import_deals(run: ImportUnderWay) -> None:
         if file.nouns & set(DEAL_PARTS):
             for batch in run.rows(file, DEAL_PARTS, size=CHUNK):
                 run.report.noun("line").read += sum(noun == "line" for noun, _, _ in batch)
-                run.spool.add_parts((place, row) for _, place, row in batch)
+                run.spool.add_parts(_without_repeated_heads(batch))
     chunk: list[Assembled] = []
     for deal in assemble_deals(run.spool):
         run.report.noun("deal").read += 1
@@ -112,6 +112,16 @@ def import_deals(run: ImportUnderWay) -> None:
             chunk = []
     if chunk:
         _import_chunk(run, chunk)
+
+
+def _without_repeated_heads(batch: list[tuple[str, Place, DealRow | LineRow]]) -> Iterator[DealPart]:
+    """Files of lines tell the deal again on each of them; once is enough while it stays the same."""
+    last: DealRow | None = None
+    for _, place, row in sorted(batch, key=lambda part: part[1]):
+        if isinstance(row, LineRow) or row != last:
+            yield DealPart(place, row)
+        if isinstance(row, DealRow):
+            last = row
 
 
 def _set_aside(run: ImportUnderWay, spoilt: Spoilt) -> None:

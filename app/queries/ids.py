@@ -127,4 +127,4 @@ def account_names(session: Session, system: str, *, kind: str, limit: int) -> di
         .order_by(known.external_id)
         .limit(limit)
     )
-    return dict(session.execute(statement).tuples().all())
+    return dict(session.execute(statement).all())

@@ -136,5 +136,5 @@ def _ends(session: Session, line_ids: Sequence[int]) -> dict[int, Any]:
                 ContractLineVersion.superseded_change_id.is_(None),
             )
         )
-        found |= dict(rows.tuples().all())
+        found |= dict(rows.all())
     return found

@@ -75,7 +75,7 @@ def _open_contracts(session: Session, change: Change, *, deal_ids: Sequence[int]
     for start in range(0, len(deal_ids), BATCH):
         batch = deal_ids[start : start + BATCH]
         found = session.execute(select(Contract.deal_id, Contract.id).where(Contract.deal_id.in_(batch)))
-        known |= dict(found.tuples().all())
+        known |= dict(found.all())
     missing = [deal_id for deal_id in deal_ids if deal_id not in known]
     if not missing:
         return known

@@ -99,7 +99,7 @@ def _segments(session: Session, account_ids: Sequence[int]) -> dict[int, str | N
             )
             .order_by(AccountVersion.valid_from)
         )
-        found |= dict(rows.tuples().all())
+        found |= dict(rows.all())
     return found
 
 
@@ -114,7 +114,7 @@ def _families(session: Session, product_ids: Sequence[int]) -> dict[int, str | N
             )
             .order_by(ProductVersion.valid_from)
         )
-        found |= dict(rows.tuples().all())
+        found |= dict(rows.all())
     return found
 
 

@@ -95,8 +95,10 @@ def load_mapping(path: Path, *, as_of: date | None = None) -> ImportMapping:
     try:
         document = tomllib.loads(source.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        names = ", ".join(sorted(ready.stem for ready in SHIPPED.glob("*.toml")))
-        raise MappingError(f"{path}: no such file, and no ready mapping of that name; there are {names}") from None
+        names = sorted(ready.stem for ready in SHIPPED.glob("*.toml"))
+        raise MappingError(
+            f"{path}: no such file, and no ready mapping of that name; {suggest(str(path), names)}"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise MappingError(f"{path}: not valid TOML: {error}") from None
     try:

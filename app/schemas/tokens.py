@@ -2,6 +2,8 @@
 
 from marshmallow import Schema, fields, validate
 
+from app.schemas.fields import Instant
+
 
 class NewTokenBody(Schema):
     name = fields.String(
@@ -16,10 +18,10 @@ class TokenSummary(Schema):
     name = fields.String()
     prefix = fields.String(metadata={"description": "the first characters, to recognise it by"})
     scopes = fields.List(fields.String())
-    created_at = fields.AwareDateTime()
-    expires_at = fields.AwareDateTime(allow_none=True)
-    last_used_at = fields.AwareDateTime(allow_none=True)
-    revoked_at = fields.AwareDateTime(allow_none=True)
+    created_at = Instant()
+    expires_at = Instant(allow_none=True)
+    last_used_at = Instant(allow_none=True)
+    revoked_at = Instant(allow_none=True)
 
 
 class TokenList(Schema):

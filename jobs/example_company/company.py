@@ -97,7 +97,7 @@ def draw_customers(rng: np.random.Generator, profile: Profile) -> Customers:
     """The customers before any has signed. Good referrals and partners bring better ones than search does."""
     n, segment = len(profile.segment), profile.segment
     by_channel = np.array([-0.15, 0.25, 0.1, 0.0, -0.05])
-    quality = rng.normal(0.0, 0.7, n) + by_channel[profile.channel] + np.array([-0.05, 0.0, 0.15])[segment]
+    quality = rng.normal(0.0, 0.6, n) + by_channel[profile.channel] + np.array([-0.05, 0.0, 0.15])[segment]
     is_annual = rng.random(n) < np.array([0.35, 0.65, 0.9])[segment]
     list_price = np.array([plan.monthly_price_usd for plan in PLANS])[segment]
     size = np.array([11.0, 42.0, 140.0])[segment]

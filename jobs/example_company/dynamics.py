@@ -156,7 +156,7 @@ def _drift(customers: Customers, rng: np.random.Generator) -> None:
     customers.engagement *= ENGAGEMENT_CARRY
     customers.engagement += fresh * noise
     u = customers.quality + customers.engagement
-    customers.people *= np.exp(0.004 * u - 0.0015 + 0.02 * luck)
+    customers.people *= np.exp(0.004 * u - 0.0025 + 0.02 * luck)
 
 
 def _add_seats(customers: Customers, free: Bools, *, rng: np.random.Generator) -> Ints:

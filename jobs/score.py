@@ -1,6 +1,6 @@
 """The step that says of every account how likely it stays and what it is worth, and of every group."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -128,18 +128,6 @@ def _values(scoring: Scoring, bounds: tuple[Floats, Floats]) -> tuple[dict[str, 
 
 
 def _health_row(scoring: Scoring, health: Health, *, n: int) -> Row:
-    drivers = [
-        {
-            "name": driver.name,
-            "dimension": driver.dimension,
-            "contribution": float(health.contributions[n, j]),
-            "value": _number(scoring.table.values[n, j]) if j < scoring.table.values.shape[1] else None,
-            "is_known": bool(health.known[n, j]),
-            "is_learned": driver.is_learned,
-            "churns": driver.n_churns,
-        }
-        for j, driver in enumerate(health.drivers)
-    ]
     dimensions = [
         {
             "name": name,
@@ -156,10 +144,40 @@ def _health_row(scoring: Scoring, health: Health, *, n: int) -> Row:
         "coverage": float(health.coverage[n]),
         "explanation": {
             "reference_logit": float(health.reference_logit[n]),
-            "drivers": drivers,
+            "drivers": list(_drivers(scoring, health, n=n)),
             "dimensions": dimensions,
         },
     }
+
+
+def _drivers(scoring: Scoring, health: Health, *, n: int) -> Iterator[Row]:
+    """The drivers of one account; the columns of an attribute, one a level, are one driver: the level it has."""
+    levels: dict[str, Row] = {}
+    for j, driver in enumerate(health.drivers):
+        value = _number(scoring.table.values[n, j]) if j < scoring.table.values.shape[1] else None
+        row = {
+            "name": driver.name,
+            "dimension": driver.dimension,
+            "contribution": float(health.contributions[n, j]),
+            "value": value,
+            "is_known": bool(health.known[n, j]),
+            "is_learned": driver.is_learned,
+            "churns": driver.n_churns,
+        }
+        attribute, is_level, _ = driver.name.partition(": ")
+        if not is_level:
+            yield row
+        elif attribute not in levels:
+            levels[attribute] = row
+        else:
+            levels[attribute] = _joined(levels[attribute], row)
+    yield from levels.values()
+
+
+def _joined(one: Row, other: Row) -> Row:
+    """Two levels of an attribute as one driver, named by the level that the account has."""
+    named = other if other["value"] else one
+    return named | {"contribution": one["contribution"] + other["contribution"]}
 
 
 def _snapshot_rows(scoring: Scoring) -> list[Row]:

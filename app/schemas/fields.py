@@ -1,5 +1,6 @@
 """Fields that every answer shares: money, instants, and what a figure rests on."""
 
+from datetime import date
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields
@@ -21,12 +22,24 @@ class MoneyField(fields.Field[Money]):
         return None if value is None else {"amount": value.text, "currency": value.currency}
 
 
+def check_year(value: date) -> None:
+    """At the ends of the calendar no month can be added and no time zone applied."""
+    if not 1900 <= value.year < 2200:
+        raise ValidationError("Must lie in the years 1900 to 2199.")
+
+
 class Instant(_AsItIs, fields.AwareDateTime):
     """ISO 8601; goes out in UTC with a Z."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validate=check_year, **kwargs)
 
 
 class Day(_AsItIs, fields.Date):
     """YYYY-MM-DD."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validate=check_year, **kwargs)
 
 
 class Number(_AsItIs, fields.Float):

@@ -111,4 +111,5 @@ def test_the_page_shows_every_endpoint_without_inline_script_or_style(client: Fl
     assert "<style" not in answer.text
     assert " style=" not in answer.text
     assert 'id="problem-not-allowed"' in answer.text  # where the type of a problem leads
-    assert client.get("/api/v1/static/api_reference.css").mimetype == "text/css"
+    with client.get("/api/v1/static/api_reference.css") as styles:
+        assert styles.mimetype == "text/css"

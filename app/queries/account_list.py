@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import case, func, or_, select
 from sqlalchemy.orm import Session
 
-from app.models.accounts import AccountVersion, Assignment
+from app.models.accounts import Account, AccountVersion, Assignment
 from app.models.contracts import ContractLineVersion
 from app.models.persons import Person
 from app.models.products import ProductVersion
@@ -55,6 +55,11 @@ class Choices:
     plans: tuple[str, ...]
     channels: tuple[str, ...]
     csms: tuple[tuple[int, str], ...]
+
+
+def count_all_accounts(session: Session) -> int:
+    """How many accounts there are at most: the largest key, for that costs nothing."""
+    return session.scalar(select(func.max(Account.id))) or 0
 
 
 def sum_up_accounts(session: Session, chosen: AccountFilter, *, run: Run | None, today: date) -> Totals:
@@ -137,14 +142,12 @@ def load_csms(session: Session, account_ids: Sequence[int], *, on: date) -> dict
 
 def _top_drivers(session: Session, account_ids: Sequence[int], *, run_id: int) -> dict[int, TopDriver]:
     rows = session.execute(
-        select(Score.account_id, Score.explanation).where(
+        select(Score.account_id, Score.health, Score.explanation).where(
             Score.run_id == run_id,
             Score.account_id.in_(account_ids),
-            Score.health.is_not(None),
-            Score.explanation.is_not(None),
         )
     )
-    return {account_id: driver for account_id, explained in rows if (driver := _largest(explained))}
+    return {i: driver for i, health, explained in rows if health is not None and (driver := _largest(explained))}
 
 
 def _largest(explanation: Mapping[str, Any]) -> TopDriver | None:

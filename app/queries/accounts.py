@@ -296,6 +296,10 @@ def _page(
     if position is None or position.value is not None:
         order = column.desc() if query.sort.is_descending else column.asc()
         found = statement.where(column.is_not(None)).order_by(order, key)
+        if column is not AccountVersion.name and not (query.filter.search or query.filter.csm):
+            # Makes the outer join an inner one, so that the index that is sorted by can be walked. A search
+            # or a manager lets few through: they are found first, and then sorted.
+            found = found.where(Score.account_id == key)
         if position is not None:
             found = found.where(_beyond(column, position))
         rows += session.execute(found.limit(room)).all()

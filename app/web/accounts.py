@@ -14,6 +14,7 @@ from app.queries.account_list import (
     Companion,
     TopDriver,
     Totals,
+    count_all_accounts,
     load_choices,
     load_companions,
     sum_up_accounts,
@@ -42,6 +43,7 @@ from app.web.texts import ngettext
 from app.web.words import BANDS, word
 
 PAGE = 50
+SUMMED_AT_ONCE = 20_000  # accounts; sums over more take longer than the rest of the page
 # Name, heading, whether its first click sorts downwards, whether it is a number.
 COLUMNS: tuple[tuple[str, LazyString, bool, bool], ...] = (
     ("name", _l("Account"), False, False),
@@ -120,12 +122,17 @@ class BandPart:
 
 
 @dataclass(frozen=True, slots=True)
-class Results:
+class TotalsStrip:
     count_text: str
-    order_text: str
-    csv_url: str
     figures: tuple[Figure, ...]
     bands: tuple[BandPart, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    order_text: str
+    csv_url: str
+    totals_url: str
     columns: tuple[Column, ...]
     labels: Mapping[str, str]
     rows: tuple[Row, ...]
@@ -140,33 +147,32 @@ def go_home() -> ResponseReturnValue:
 
 @signed_in
 def show_accounts() -> ResponseReturnValue:
+    """The page; where there are many accounts the sums follow after it, in a request of their own."""
     moment = load_moment()
     asked = read_asked(moment)
+    is_summed = "totals" in request.args or count_all_accounts(database()) <= SUMMED_AT_ONCE
     return render_template(
         "accounts.html",
         fresh=describe_freshness(moment),
         advice=advise(moment),
         form=_form(asked, load_choices(database(), moment.run)),
         results=_results(asked, moment),
+        totals=_totals(asked, moment) if is_summed else None,
     )
 
 
 def _results(asked: Asked, moment: Moment) -> Results:
-    chosen = asked.as_filter(moment)
-    query = AccountQuery(chosen, asked.sort, asked.cursor, PAGE)
+    query = AccountQuery(asked.as_filter(moment), asked.sort, asked.cursor, PAGE)
     page = list_accounts(database(), query, today=moment.today)
-    totals = sum_up_accounts(database(), chosen, run=page.run, today=moment.today)
     ids = [row.id for row in page.rows]
     companions = load_companions(database(), ids, run=page.run, today=moment.today)
     return Results(
-        count_text=count_accounts(totals.accounts),
         order_text=_("Column headers can be clicked to sort."),
         csv_url=asked.address("web.accounts_csv"),
-        figures=tuple(_figures(totals, moment)) if moment.run else (),
-        bands=tuple(_band_parts(totals)),
+        totals_url=asked.address("web.accounts", cursor=asked.cursor, totals="1"),
         columns=tuple(_columns(asked)),
         labels={
-            "churn": _("Churn in 12 months"),
+            "churn": _("Churn, 12 mo"),
             "arr": _("ARR"),
             "ltv": _("LTV"),
             "tenure": _("Tenure"),
@@ -175,6 +181,15 @@ def _results(asked: Asked, moment: Moment) -> Results:
         rows=tuple(_describe_row(row, companions[row.id], moment=moment) for row in page.rows),
         next_url=asked.address("web.accounts", cursor=page.next_cursor) if page.next_cursor else None,
         first_url=asked.address("web.accounts") if asked.cursor else None,
+    )
+
+
+def _totals(asked: Asked, moment: Moment) -> TotalsStrip:
+    totals = sum_up_accounts(database(), asked.as_filter(moment), run=moment.run, today=moment.today)
+    return TotalsStrip(
+        count_text=count_accounts(totals.accounts),
+        figures=tuple(_figures(totals, moment)) if moment.run and totals.accounts else (),
+        bands=tuple(_band_parts(totals)),
     )
 
 
@@ -257,7 +272,7 @@ def _range(row: AccountRow, currency: str) -> str:
     low, high = row.ltv_residual_lower_minor, row.ltv_residual_upper_minor
     if low is None or high is None:
         return ""
-    return show_money_range(low, high, currency)
+    return show_money_range(low, high, currency=currency)
 
 
 def _describe_driver(driver: TopDriver | None) -> Driver | None:

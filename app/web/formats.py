@@ -47,7 +47,7 @@ def _percent(share: float, digits: int) -> str:
     return numbers.format_percent(share, format=pattern, locale=get_locale())
 
 
-def show_money_range(low: int, high: int, currency: str) -> str:
+def show_money_range(low: int, high: int, *, currency: str) -> str:
     """Both ends in one manner: whole while that is short, else to three digits."""
     show = show_money if amount(high, currency) < 100_000 else show_money_briefly
     return f"{show(low, currency)} – {show(high, currency)}"

@@ -142,7 +142,7 @@ def demo(*, if_empty: bool) -> None:
 
     Example: tenure demo
     """
-    from jobs.demo import has_accounts, make_example_company
+    from jobs.demo import founding_day, has_accounts, make_example_company
 
     settings = Settings.from_env()
     settings.data_folder.mkdir(parents=True, exist_ok=True)
@@ -153,7 +153,9 @@ def demo(*, if_empty: bool) -> None:
             raise click.ClickException("The database holds accounts already; the example company needs an empty one.")
         return
     with opened_database():
-        make_example_company(engine, settings.data_folder / "example", report=click.echo)
+        make_example_company(
+            engine, settings.data_folder / "example", report=click.echo, founded_on=founding_day(_today(engine))
+        )
         _add_demo_user(settings, engine)
 
 

@@ -1,6 +1,7 @@
 """The example company: simulated, written as files, read in through the same door as real data, and its night made."""
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 from sqlalchemy import Engine, select
@@ -8,6 +9,7 @@ from sqlalchemy import Engine, select
 from app.db import reading
 from app.models.accounts import Account
 from integrations.files.mapping import SHIPPED, load_mapping
+from jobs.example_company.company import FOUNDED_ON
 from jobs.example_company.files import write_files
 from jobs.example_company.world import simulate
 from jobs.import_files import import_files
@@ -15,7 +17,14 @@ from jobs.import_run import Options
 from jobs.nightly import run_night
 
 SEED = 2026
+YEARS = 4
+Report = Callable[[str], None]
 MAPPING = SHIPPED / "example_company.toml"
+
+
+def founding_day(today: date) -> date:
+    """So that the company's four years end with last month, and its newest figures are fresh."""
+    return today.replace(year=today.year - YEARS, day=1)
 
 
 def has_accounts(engine: Engine) -> bool:
@@ -23,10 +32,10 @@ def has_accounts(engine: Engine) -> bool:
         return session.scalar(select(Account.id).limit(1)) is not None
 
 
-def make_example_company(engine: Engine, folder: Path, *, report: Callable[[str], None], seed: int = SEED) -> None:
-    """Simulate the company, import its files and make the night of the day after its last."""
+def make_example_company(engine: Engine, folder: Path, *, report: Report, founded_on: date = FOUNDED_ON) -> None:
+    """Simulate the company's four years, import its files and make the night of the day after its last."""
     report("Making the example company: 400 accounts over four years, with a fixed seed ...")
-    world = simulate(seed)
+    world = simulate(SEED, founded_on=founded_on)
     paths = write_files(world, folder)
     report("Importing its deals, usage, tickets and surveys ...")
     import_files(engine, load_mapping(MAPPING), paths=paths, options=Options())

@@ -58,13 +58,19 @@ class Profile:
     first_month: Ints
     billing_day: Ints  # 2 to 28: on it a term begins, and what follows it is paid
     created_on: Days
+    founded_on: date  # the first day of month 0
 
     def day_in(self, account: int, month: int) -> date:
         """The account's billing day in a month of the company."""
-        return add_months(FOUNDED_ON, month).replace(day=int(self.billing_day[account]))
+        return add_months(self.founded_on, month).replace(day=int(self.billing_day[account]))
+
+    def months_of(self, days: Days) -> Ints:
+        """The month of the company in which each day lies."""
+        months: Ints = (days.astype("datetime64[M]") - np.datetime64(self.founded_on, "M")).astype(np.int64)
+        return months
 
 
-def draw_profile(rng: np.random.Generator, *, accounts: int, months: int) -> Profile:
+def draw_profile(rng: np.random.Generator, *, accounts: int, months: int, founded_on: date) -> Profile:
     """Accounts join ever faster; three in ten are Japanese and pay in yen."""
     segment = rng.choice(3, accounts, p=[0.5, 0.35, 0.15])
     currency = rng.choice(["USD", "EUR", "JPY"], accounts, p=[0.45, 0.25, 0.3]).tolist()
@@ -75,7 +81,7 @@ def draw_profile(rng: np.random.Generator, *, accounts: int, months: int) -> Pro
     channel = rng.choice(len(CHANNELS), accounts, p=[0.35, 0.15, 0.15, 0.15, 0.2])
     first_month = np.sort(np.floor((months - 1) * rng.random(accounts) ** 0.65).astype(np.int64))
     billing_day = rng.integers(2, 29, accounts)
-    start = add_months_to_days(np.full(accounts, np.datetime64(FOUNDED_ON)), first_month)
+    start = add_months_to_days(np.full(accounts, np.datetime64(founded_on)), first_month)
     return Profile(
         name=_company_names(rng, currency),
         country=tuple(country),
@@ -90,6 +96,7 @@ def draw_profile(rng: np.random.Generator, *, accounts: int, months: int) -> Pro
         first_month=first_month,
         billing_day=billing_day,
         created_on=start + (billing_day - 1 - rng.integers(20, 90, accounts)).astype("timedelta64[D]"),
+        founded_on=founded_on,
     )
 
 
@@ -121,22 +128,15 @@ def draw_customers(rng: np.random.Generator, profile: Profile) -> Customers:
     )
 
 
-def draw_rates(rng: np.random.Generator, *, months: int) -> tuple[Rate, ...]:
+def draw_rates(rng: np.random.Generator, *, months: int, founded_on: date) -> tuple[Rate, ...]:
     """A rate at the start of each month, from the one before the first, when deals were already signed."""
     rates = []
     for currency, first, sd, digits in (("EUR", 1.09, 0.012, 4), ("JPY", 0.0072, 0.018, 7)):
         path = first * np.exp(np.cumsum(sd * rng.standard_normal(months + 2)))
         for month, value in enumerate(path, start=-1):
-            on = add_months(FOUNDED_ON, month)
+            on = add_months(founded_on, month)
             rates.append(Rate(on, currency, REPORTING_CURRENCY, Decimal(f"{value:.{digits}f}")))
     return tuple(rates)
-
-
-def months_of(days: Days) -> Ints:
-    """The month of the company in which each day lies."""
-    origin = np.datetime64(FOUNDED_ON, "M")
-    months: Ints = (days.astype("datetime64[M]") - origin).astype(np.int64)
-    return months
 
 
 def is_weekday(days: Days) -> Bools:

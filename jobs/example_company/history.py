@@ -8,7 +8,6 @@ import numpy as np
 from app.domain.fx import Rate, RateTable
 from app.domain.months import add_months
 from jobs.example_company.company import (
-    FOUNDED_ON,
     REPORTING_CURRENCY,
     Profile,
     draw_customers,
@@ -45,12 +44,12 @@ class History:
     as_of: date
 
 
-def live_through(seed: int, *, accounts: int, months: int) -> History:
+def live_through(seed: int, *, accounts: int, months: int, founded_on: date) -> History:
     """From the company's first month to the day before `as_of`, the first day of the month after the last."""
     rng = np.random.default_rng([seed, 0])
-    as_of = add_months(FOUNDED_ON, months)
-    rates = draw_rates(rng, months=months)
-    profile = draw_profile(rng, accounts=accounts, months=months)
+    as_of = add_months(founded_on, months)
+    rates = draw_rates(rng, months=months, founded_on=founded_on)
+    profile = draw_profile(rng, accounts=accounts, months=months, founded_on=founded_on)
     customers = draw_customers(rng, profile)
     table = RateTable(rates)
     usd_a_unit = {c: float(table.rate(c, REPORTING_CURRENCY, on=as_of)) for c in set(profile.currency)}
@@ -74,7 +73,7 @@ def _write_page(
     customers: Customers, profile: Profile, *, month: int, starting: Bools, left: Bools
 ) -> tuple[Floats | Ints | Bools, ...]:
     """The columns of `Diary` for one month."""
-    month_days = (add_months(FOUNDED_ON, month + 1) - add_months(FOUNDED_ON, month)).days
+    month_days = (add_months(profile.founded_on, month + 1) - add_months(profile.founded_on, month)).days
     here = customers.live | left
     return (
         customers.quality + customers.engagement,

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import numpy as np
 
 from app.domain.months import add_months
-from jobs.example_company.company import ADD_ONS, FOUNDED_ON, PLANS, Product, Profile, minor_units
+from jobs.example_company.company import ADD_ONS, PLANS, Product, Profile, minor_units
 from jobs.example_company.dynamics import TERM_MONTHS, Customers, Moves
 
 ONE_DAY = timedelta(days=1)
@@ -83,7 +83,7 @@ class Ledger:
 
     def record_moves(self, customers: Customers, moves: Moves, *, month: int) -> None:
         """What one month left in the CRM; `customers` are as the month left them."""
-        first_on = add_months(FOUNDED_ON, month)
+        first_on = add_months(self._profile.founded_on, month)
         for account in np.flatnonzero(moves.told_early).tolist():
             effective_on = self._profile.day_in(account, month + 1)
             self._give_notice(account, given_on=first_on + self._days(0, 27), effective_on=effective_on)

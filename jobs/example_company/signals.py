@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.domain.months import Days
-from jobs.example_company.company import FOUNDED_ON, months_of
 from jobs.example_company.dynamics import Bools, Ints
 from jobs.example_company.history import History
 
@@ -77,7 +76,7 @@ def lay_out_days(history: History) -> AccountDays:
     length = np.maximum(diary.last_day - diary.first_day + 1, 0).ravel()
     cell = np.repeat(np.arange(accounts * months), length)
     within = np.arange(len(cell)) - np.repeat(np.cumsum(length) - length, length)
-    origin = np.datetime64(FOUNDED_ON, "M") + np.arange(months)
+    origin = np.datetime64(history.profile.founded_on, "M") + np.arange(months)
     day = origin[cell % months].astype("datetime64[D]") + (diary.first_day.ravel()[cell] - 1 + within)
     return AccountDays(cell // months, day.astype("datetime64[D]"), cell)
 
@@ -114,7 +113,7 @@ def draw_milestones(history: History, rng: np.random.Generator) -> Milestones:
     began = np.array([deal.lines[0].starts_on for deal in starts], dtype="datetime64[D]")
     ended = np.array([deal.lines[0].ends_on or NAT for deal in starts], dtype="datetime64[D]")
     due_days = np.array([days for _, days in MILESTONES])
-    late = diary.onboards_late[account, months_of(began)]
+    late = diary.onboards_late[account, history.profile.months_of(began)]
     slip = np.where(late, rng.gamma(3.0, 6.0, len(starts)), 0.0)[:, None] * np.arange(1, 6) / 3
     delay = np.rint(slip + rng.normal(-1.0, 2.0, (len(starts), len(due_days)))).astype(np.int64)
     due_on = began[:, None] + due_days
@@ -150,7 +149,7 @@ def draw_surveys(history: History, days: AccountDays, *, tickets: Tickets, rng: 
     asked = np.flatnonzero((rng.random(len(u)) < 1 / 260) & (seniority >= 2) & np.is_busday(days.day))
     nps = np.clip(np.rint(7.3 + 1.5 * u[asked] + 1.5 * rng.standard_normal(len(asked))), 0, 10)
     rated = np.flatnonzero(~np.isnat(tickets.closed_on) & (rng.random(len(tickets.account)) < 0.3))
-    month = months_of(tickets.closed_on[rated])
+    month = history.profile.months_of(tickets.closed_on[rated])
     felt = history.diary.engagement[tickets.account[rated], month] - 0.6 * tickets.is_escalated[rated]
     csat = np.clip(np.rint(4.0 + 0.5 * felt + 0.8 * rng.standard_normal(len(rated))), 1, 5)
     return Surveys(

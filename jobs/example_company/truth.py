@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.example_company.company import GROSS_MARGIN, months_of
+from jobs.example_company.company import GROSS_MARGIN
 from jobs.example_company.dynamics import Floats, Ints, step
 from jobs.example_company.world import World
 
@@ -45,7 +45,7 @@ def foresee(world: World, *, months: int = 60, paths: int = 300) -> Truth:
     account = np.flatnonzero(world.history.customers.live)
     futures = world.history.customers.take(np.repeat(account, paths))
     rng = np.random.default_rng([world.seed, 3])
-    first_month = int(months_of(np.array([world.as_of], dtype="datetime64[D]"))[0])
+    first_month = world.history.diary.seats.shape[1]
     survival, money = np.empty((2, len(account), months))
     for k in range(months):
         step(futures, month=first_month + k, rng=rng)

@@ -5,6 +5,7 @@ from datetime import date
 
 import numpy as np
 
+from jobs.example_company.company import FOUNDED_ON
 from jobs.example_company.history import History, live_through
 from jobs.example_company.signals import (
     Milestones,
@@ -37,9 +38,9 @@ class World:
         return self.history.as_of
 
 
-def simulate(seed: int, *, accounts: int = 400, months: int = 48) -> World:
-    """The same seed gives the same company."""
-    history = live_through(seed, accounts=accounts, months=months)
+def simulate(seed: int, *, accounts: int = 400, months: int = 48, founded_on: date = FOUNDED_ON) -> World:
+    """The same seed gives the same company, whenever it was founded (on the first day of a month)."""
+    history = live_through(seed, accounts=accounts, months=months, founded_on=founded_on)
     days = lay_out_days(history)
     usage_rng, plan_rng, desk_rng, survey_rng, touch_rng = np.random.default_rng([seed, 2]).spawn(5)
     tickets = draw_tickets(history, days, rng=desk_rng)

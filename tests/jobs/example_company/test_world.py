@@ -9,7 +9,7 @@ from app.domain.contracts import ChurnNotice, ContractLine, LineKind, conflictin
 from app.domain.feature_clock import read_clock
 from app.domain.feature_table import build_features
 from app.domain.months import add_months_to_days
-from jobs.example_company.company import FOUNDED_ON, months_of
+from jobs.example_company.company import FOUNDED_ON
 from jobs.example_company.dynamics import running_hazard
 from jobs.example_company.facts import read_facts
 from jobs.example_company.truth import foresee
@@ -116,7 +116,7 @@ def test_little_use_foretells_leaving(table, facts):
 
 
 def test_full_seats_foretell_more_seats(world, table):
-    month = months_of(table.landmark)
+    month = world.history.profile.months_of(table.landmark)
     seats = world.history.diary.seats
     grows = seats[table.account, np.minimum(month + 5, 47)] > seats[table.account, month - 1]
     used = column(table, "seats_used")
@@ -128,7 +128,7 @@ def test_a_late_start_shows_in_the_plan(world):
     plan, late = world.milestones, world.history.diary.onboards_late
     last = plan.position == 5
     slipped = (plan.done_on[last] > plan.due_on[last] + 10) | np.isnat(plan.done_on[last])
-    began_late = late[plan.account[last], months_of(plan.planned_on[last])]
+    began_late = late[plan.account[last], world.history.profile.months_of(plan.planned_on[last])]
     assert slipped[began_late].mean() > 0.6
     assert slipped[~began_late].mean() < 0.35
 

@@ -1,7 +1,6 @@
 """Accounts: a list, one, and what the model says of one."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -44,10 +43,10 @@ def ask(parameters: Mapping[str, Any]) -> AccountPage:
 
 def present(row: AccountRow, run: Run | None) -> dict[str, Any]:
     currency = run.currency if run else ""
-    return asdict(row) | {
-        "arr": money(row.arr_minor, currency),
-        "ltv_residual": money(row.ltv_residual_minor, currency),
-    }
+    shown = {name: getattr(row, name) for name in AccountRow.__dataclass_fields__}
+    shown["arr"] = money(row.arr_minor, currency)
+    shown["ltv_residual"] = money(row.ltv_residual_minor, currency)
+    return shown
 
 
 @endpoint(

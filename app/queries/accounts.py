@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select
+from sqlalchemy import BindParameter, ColumnElement, Date, Row, Select, and_, bindparam, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.domain.money import minor_digits
@@ -110,6 +110,9 @@ class AccountDetail:
     products: list[OwnedProduct]
 
 
+Day = date | BindParameter[date]
+DAY: BindParameter[date] = bindparam("day", type_=Date)
+
 ATTRIBUTES = ("name", "segment", "industry", "country", "employees", "channel", "campaign", "parent_id")
 ROW_COLUMNS = (
     AccountVersion.account_id,
@@ -153,52 +156,26 @@ def count_accounts(session: Session, chosen: AccountFilter, *, run: Run | None, 
 
 def load_account(session: Session, account_id: int, *, today: date) -> AccountDetail:
     """One account with its ids elsewhere and what it has now. Raises NotFound, also for one that was merged away."""
-    row = session.execute(_one_account(account_id, today=today)).one_or_none()
+    row = session.execute(ONE_ACCOUNT, {"account_id": account_id, "day": today}).one_or_none()
     if row is None:
         raise NotFound(f"There is no account {account_id}.")
     if row.merged_into_id is not None:
         raise NotFound(f"Account {account_id} was merged into account {row.merged_into_id}; ask for that one.")
     size = len(ROW_COLUMNS)
     run = Run(*row[size : size + len(RUN_COLUMNS)]) if row[size] is not None else None
-    external_ids = session.execute(
-        select(ExternalId.system, ExternalId.kind, ExternalId.external_id)
-        .where(ExternalId.account_id == account_id, ExternalId.superseded_change_id.is_(None))
-        .order_by(ExternalId.system, ExternalId.kind, ExternalId.external_id)
-    )
+    external_ids = session.execute(EXTERNAL_IDS, {"account_id": account_id})
+    products = session.execute(PRODUCTS, {"account_id": account_id, "day": run.as_of if run else today})
     return AccountDetail(
         row=AccountRow(*row[:size]),
         custom=row.custom or {},
         run=run,
         external_ids=[OtherId(*each) for each in external_ids],
-        products=_products(session, account_id, on=run.as_of if run else today),
+        products=[OwnedProduct(*each) for each in products],
     )
-
-
-def _one_account(account_id: int, *, today: date) -> Select[*tuple[Any, ...]]:
-    return (
-        select(*ROW_COLUMNS, *RUN_COLUMNS, AccountVersion.merged_into_id, AccountVersion.custom)
-        .select_from(AccountVersion)
-        .outerjoin(PublishedRun, PublishedRun.kind == CHURN)
-        .outerjoin(ModelRun, ModelRun.id == PublishedRun.run_id)
-        .outerjoin(Score, and_(Score.run_id == ModelRun.id, Score.account_id == AccountVersion.account_id))
-        .where(AccountVersion.account_id == account_id, *_valid(AccountVersion, today))
-    )
-
-
-def _products(session: Session, account_id: int, *, on: date) -> list[OwnedProduct]:
-    rows = session.execute(
-        select(Product.sku, ProductVersion.name, ProductVersion.plan)
-        .join(ProductVersion, ProductVersion.product_id == Product.id)
-        .join(ContractLineVersion, ContractLineVersion.product_id == Product.id)
-        .where(ContractLineVersion.account_id == account_id, *_live_lines(on), *_valid(ProductVersion, on))
-        .distinct()
-        .order_by(Product.sku)
-    )
-    return [OwnedProduct(*row) for row in rows]
 
 
 def _valid(
-    table: type[AccountVersion] | type[Assignment] | type[ProductVersion], day: date
+    table: type[AccountVersion] | type[Assignment] | type[ProductVersion], day: Day
 ) -> tuple[ColumnElement[bool], ...]:
     return (
         table.superseded_change_id.is_(None),
@@ -207,13 +184,37 @@ def _valid(
     )
 
 
-def _live_lines(day: date) -> tuple[ColumnElement[bool], ...]:
+def _live_lines(day: Day) -> tuple[ColumnElement[bool], ...]:
     line = ContractLineVersion
     return (
         line.superseded_change_id.is_(None),
         line.starts_on <= day,
         or_(line.ends_on.is_(None), line.ends_on >= day),
     )
+
+
+# Built once: of these every page of an account is made, and building a statement costs more than running it.
+ONE_ACCOUNT = (
+    select(*ROW_COLUMNS, *RUN_COLUMNS, AccountVersion.merged_into_id, AccountVersion.custom)
+    .select_from(AccountVersion)
+    .outerjoin(PublishedRun, PublishedRun.kind == CHURN)
+    .outerjoin(ModelRun, ModelRun.id == PublishedRun.run_id)
+    .outerjoin(Score, and_(Score.run_id == ModelRun.id, Score.account_id == AccountVersion.account_id))
+    .where(AccountVersion.account_id == bindparam("account_id"), *_valid(AccountVersion, DAY))
+)
+EXTERNAL_IDS = (
+    select(ExternalId.system, ExternalId.kind, ExternalId.external_id)
+    .where(ExternalId.account_id == bindparam("account_id"), ExternalId.superseded_change_id.is_(None))
+    .order_by(ExternalId.system, ExternalId.kind, ExternalId.external_id)
+)
+PRODUCTS = (
+    select(Product.sku, ProductVersion.name, ProductVersion.plan)
+    .join(ProductVersion, ProductVersion.product_id == Product.id)
+    .join(ContractLineVersion, ContractLineVersion.product_id == Product.id)
+    .where(ContractLineVersion.account_id == bindparam("account_id"), *_live_lines(DAY), *_valid(ProductVersion, DAY))
+    .distinct()
+    .order_by(Product.sku)
+)
 
 
 def filtered(

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from app.models.persons import Person
@@ -52,43 +52,47 @@ class TokenSummary:
     revoked_at: datetime | None
 
 
+# Built once: every request runs one of these, and building a statement costs more than running it.
+SIGNED_IN = (
+    select(
+        UserSession.id_hash,
+        User.id,
+        Person.name,
+        Person.email,
+        User.role,
+        User.language,
+        UserSession.csrf_token,
+        UserSession.last_seen_at,
+    )
+    .join(User, User.id == UserSession.user_id)
+    .join(Person, Person.id == User.person_id)
+    .where(
+        UserSession.id_hash == bindparam("id_hash"),
+        UserSession.created_at > bindparam("opened_after"),
+        UserSession.last_seen_at > bindparam("seen_after"),
+        User.is_active,
+    )
+)
+PROGRAM = select(Token.id, Token.name, Token.scopes, Token.last_used_at).where(
+    Token.sha256 == bindparam("sha256"),
+    Token.revoked_at.is_(None),
+    or_(Token.expires_at.is_(None), Token.expires_at > bindparam("now")),
+)
+
+
 def hash_secret(secret: str) -> bytes:
     """SHA-256: enough for secrets of 256 random bits, which nobody can guess."""
     return hashlib.sha256(secret.encode()).digest()
 
 
 def find_signed_in(session: Session, *, session_id: str, now: datetime) -> SignedIn | None:
-    row = session.execute(
-        select(
-            UserSession.id_hash,
-            User.id,
-            Person.name,
-            Person.email,
-            User.role,
-            User.language,
-            UserSession.csrf_token,
-            UserSession.last_seen_at,
-        )
-        .join(User, User.id == UserSession.user_id)
-        .join(Person, Person.id == User.person_id)
-        .where(
-            UserSession.id_hash == hash_secret(session_id),
-            UserSession.created_at > now - ABSOLUTE_LIMIT,
-            UserSession.last_seen_at > now - IDLE_LIMIT,
-            User.is_active,
-        )
-    ).one_or_none()
+    limits = {"opened_after": now - ABSOLUTE_LIMIT, "seen_after": now - IDLE_LIMIT}
+    row = session.execute(SIGNED_IN, {"id_hash": hash_secret(session_id), **limits}).one_or_none()
     return None if row is None else SignedIn(*row)
 
 
 def find_program(session: Session, *, token: str, now: datetime) -> Program | None:
-    row = session.execute(
-        select(Token.id, Token.name, Token.scopes, Token.last_used_at).where(
-            Token.sha256 == hash_secret(token),
-            Token.revoked_at.is_(None),
-            or_(Token.expires_at.is_(None), Token.expires_at > now),
-        )
-    ).one_or_none()
+    row = session.execute(PROGRAM, {"sha256": hash_secret(token), "now": now}).one_or_none()
     return None if row is None else Program(row.id, row.name, frozenset(row.scopes), row.last_used_at)
 
 

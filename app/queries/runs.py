@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -40,16 +40,16 @@ class Readiness:
 
 
 RUN_COLUMNS = tuple(getattr(ModelRun, name) for name in Run.__dataclass_fields__)
+ONE_RUN = select(*RUN_COLUMNS).where(ModelRun.id == bindparam("run_id"), ModelRun.kind == CHURN)
+PUBLISHED = (
+    select(*RUN_COLUMNS).join(PublishedRun, PublishedRun.run_id == ModelRun.id).where(PublishedRun.kind == CHURN)
+)
 
 
 def find_run(session: Session, *, run_id: int | None = None) -> Run | None:
     """The published run, or the one with this id; None where there is none."""
-    query = select(*RUN_COLUMNS)
-    if run_id is None:
-        query = query.join(PublishedRun, PublishedRun.run_id == ModelRun.id).where(PublishedRun.kind == CHURN)
-    else:
-        query = query.where(ModelRun.id == run_id, ModelRun.kind == CHURN)
-    row = session.execute(query).one_or_none()
+    rows = session.execute(PUBLISHED) if run_id is None else session.execute(ONE_RUN, {"run_id": run_id})
+    row = rows.one_or_none()
     return None if row is None else Run(*row)
 
 

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 import numpy as np
-from sqlalchemy import and_, select
+from sqlalchemy import and_, bindparam, select
 from sqlalchemy.orm import Session
 
 from app.domain.features import Floats
@@ -54,16 +54,20 @@ SCALARS = tuple(AccountScore.__dataclass_fields__)[2:-2]
 CURVES = tuple(f"{curve}{bound}" for curve in ("survival", "retention") for bound in ("", "_lower", "_upper"))
 
 
+# Built once: building it costs more than running it.
+SCORE = (
+    select(Account.id, *(getattr(Score, name) for name in (*SCALARS, *CURVES)), *RUN_COLUMNS)
+    .select_from(Account)
+    .outerjoin(PublishedRun, PublishedRun.kind == CHURN)
+    .outerjoin(ModelRun, ModelRun.id == PublishedRun.run_id)
+    .outerjoin(Score, and_(Score.run_id == ModelRun.id, Score.account_id == Account.id))
+    .where(Account.id == bindparam("account_id"))
+)
+
+
 def load_score(session: Session, account_id: int) -> AccountScore:
     """Raises NotFound for no such account, NotReady where no run was published or none of it speaks of the account."""
-    row = session.execute(
-        select(Account.id, *(getattr(Score, name) for name in (*SCALARS, *CURVES)), *RUN_COLUMNS)
-        .select_from(Account)
-        .outerjoin(PublishedRun, PublishedRun.kind == CHURN)
-        .outerjoin(ModelRun, ModelRun.id == PublishedRun.run_id)
-        .outerjoin(Score, and_(Score.run_id == ModelRun.id, Score.account_id == Account.id))
-        .where(Account.id == account_id)
-    ).one_or_none()
+    row = session.execute(SCORE, {"account_id": account_id}).one_or_none()
     if row is None:
         raise NotFound(f"There is no account {account_id}.")
     run_cells = row[-len(RUN_COLUMNS) :]

@@ -19,7 +19,7 @@ def write_rejected_rows(run: ImportUnderWay, run_id: int) -> None:
         report = run.report.files[file.number]
         if folder is not None and report.rejected:
             folder.mkdir(parents=True, exist_ok=True)
-            target = folder / f"import-{run_id}-{file.path.stem}.csv"
+            target = folder / f"{file.path.stem}-rejected-{run_id}.csv"
             _write(run, file, target=target)
             report.rejected_rows_in = str(target)
 

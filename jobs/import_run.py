@@ -89,7 +89,8 @@ class ImportUnderWay:
         lag = self.mapping.lag_days
         results: list[R] = []
         with suppress(NothingNew), transaction(self.engine) as session:
-            with recording(session, f"import {self.mapping.title}", assumed_lag_days=lag) as change:
+            name, clock = f"import {self.mapping.title}", self.options.clock
+            with recording(session, name, assumed_lag_days=lag, clock=clock) as change:
                 results.append(write(session, change))
             if not results[0].has_changed_something:
                 raise NothingNew

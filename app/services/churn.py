@@ -1,7 +1,7 @@
 """Churn notices: who said that they leave, and which lines that ends."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -118,23 +118,30 @@ def _shorten(session: Session, change: Change, *, notices: Sequence[Row], before
             known_at[line_id] = min(known_at.get(line_id, notice["available_at"]), notice["available_at"])
     stops = first_stops(session, list(known_at))
     rows = []
-    for line_id, ends_on in _ends(session, list(known_at)).items():
+    for line_id, ever in _ends_ever(session, list(known_at)).items():
+        ends_on = ever[-1]
         by_notice = before[line_id] - timedelta(days=1) if line_id in before else None
-        agreed = None if ends_on == by_notice else ends_on
+        # What was agreed before a notice cut it short is the latest end the line has had; none is latest.
+        agreed = ends_on if ends_on is None or ends_on != by_notice else _latest(ever)
         new_end = shortened(agreed, stops.get(line_id))
         if new_end != ends_on:
             rows.append({"contract_line_id": line_id, "ends_on": new_end, "available_at": known_at[line_id]})
     return record_versions(session, change, table=ContractLineVersion, key=["contract_line_id"], rows=rows)
 
 
-def _ends(session: Session, line_ids: Sequence[int]) -> dict[int, Any]:
-    found: dict[int, Any] = {}
+def _latest(ends: Sequence[date | None]) -> date | None:
+    return None if None in ends else max(end for end in ends if end is not None)
+
+
+def _ends_ever(session: Session, line_ids: Sequence[int]) -> dict[int, list[date | None]]:
+    """Every end that each line has been given, that in force last."""
+    found: dict[int, list[date | None]] = {}
     for start in range(0, len(line_ids), BATCH):
         rows = session.execute(
-            select(ContractLineVersion.contract_line_id, ContractLineVersion.ends_on).where(
-                ContractLineVersion.contract_line_id.in_(line_ids[start : start + BATCH]),
-                ContractLineVersion.superseded_change_id.is_(None),
-            )
+            select(ContractLineVersion.contract_line_id, ContractLineVersion.ends_on)
+            .where(ContractLineVersion.contract_line_id.in_(line_ids[start : start + BATCH]))
+            .order_by(ContractLineVersion.id)
         )
-        found |= dict(rows.all())
+        for line_id, ends_on in rows:
+            found.setdefault(line_id, []).append(ends_on)
     return found

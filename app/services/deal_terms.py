@@ -57,9 +57,10 @@ def settle(closed: ClosedDeal) -> DealTerms:
     deal, lines = closed.deal, closed.lines
     currency = _currency(closed)
     keys = [line.key for line in lines]
-    for position, key in enumerate(keys):
-        if key in keys[:position]:
-            raise DealRefused("key", f"the deal has two lines {key!r}; each needs a key of its own", line=position)
+    for position, line in enumerate(lines):
+        if line.key in keys[:position]:
+            raise DealRefused("key", f"the deal has two lines {line.key!r}; each needs its own key", line=position)
+        _check_amount(line, currency, position=position)
     sum_of_lines = exact_sum([line.amount for line in lines])
     exact = deal.amount if deal.amount is not None else sum_of_lines if lines else None
     if exact is None:
@@ -74,6 +75,13 @@ def settle(closed: ClosedDeal) -> DealTerms:
         _line(deal, pair, position=position) for position, pair in enumerate(zip(lines, amounts, strict=True))
     )
     return DealTerms(deal, booked, exact, settled)
+
+
+def _check_amount(line: LineRow, currency: str, *, position: int) -> None:
+    try:
+        round_to_money(line.amount, currency)
+    except MoneyError as error:
+        raise DealRefused("amount", str(error), line=position) from None
 
 
 def _is_same(booked: Money, sum_of_lines: Decimal) -> bool:

@@ -64,13 +64,12 @@ class _CsvReader:
 
     def __init__(self, path: Path, file_map: FileMap) -> None:
         self._path, self._map = path, file_map
-        try:
-            first = next(self._records(), None)
-        except csv.Error as error:
-            raise MappingError(f"{path.name}: line 1 is not CSV: {error}") from None
-        if first is None:
-            raise MappingError(f"{path.name}: the file is empty")
-        self.header = _header(first[1], path)
+        line, names = next(self._records(), (0, []))
+        if line < 0:
+            raise MappingError(f"{path.name}: line 1 is not CSV: {names[0]}")
+        if not names:
+            raise MappingError(f"{path.name}: the file is empty, or its first line is; it must name the columns")
+        self.header = _header(names, path)
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         csv.field_size_limit(LONGEST_CELL)

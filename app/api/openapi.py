@@ -19,7 +19,7 @@ PROBLEM = "application/problem+json"
 KEY = re.compile(r"<id:(\w+)>")
 DESCRIPTION = (
     "Customer-success health and lifetime value. Send a token as `Authorization: Bearer ...`; make one with "
-    "`tenure token create --scope ...`. Errors are RFC 9457 problem details."
+    "`tenure token create --name ... --scope ...`. Errors are RFC 9457 problem details."
 )
 # Which errors an endpoint may answer with: always, with a key in its path, and with a token.
 ALWAYS, WITH_KEY, WITH_TOKEN = (400, 503), (404,), (401, 403)

@@ -24,7 +24,7 @@ from app.services.users import end_session, note_session_use, start_session, ver
 PUBLIC = "public"
 SIGNED_IN = "signed in"
 ROLE_SCOPES = {"admin": frozenset(SCOPES)}
-MAKE_TOKEN = "`tenure token create --name ... --scope ...`"
+HOW_TO_GET_ONE = "`tenure token create --name ... --scope ...`"
 NOTE_USE_EVERY = timedelta(minutes=1)  # so that a busy caller does not make every read a write
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -88,15 +88,15 @@ def admit() -> None:
     if caller is None or (rule == SIGNED_IN and not isinstance(caller, SignedIn)):
         raise NotAuthenticated(_how_to_authenticate(rule))
     if rule not in scopes_of(caller) | {SIGNED_IN}:
-        raise NotAllowed(f"This needs the scope {rule}; make a token that has it with {MAKE_TOKEN}")
+        raise NotAllowed(f"This needs the scope {rule}; make a token that has it with {HOW_TO_GET_ONE}")
 
 
 def _how_to_authenticate(rule: str) -> str:
     if rule == SIGNED_IN:
         return "Log in first."
     if _bearer():
-        return f"The token is unknown, expired or revoked; make a new one with {MAKE_TOKEN}"
-    return f"Send a token as the header `Authorization: Bearer ...`; make one with {MAKE_TOKEN}"
+        return f"The token is unknown, expired or revoked; make a new one with {HOW_TO_GET_ONE}"
+    return f"Send a token as the header `Authorization: Bearer ...`; make one with {HOW_TO_GET_ONE}"
 
 
 def scopes_of(caller: SignedIn | Program) -> frozenset[str]:

@@ -11,7 +11,7 @@ from app.db import reading
 from app.domain.feature_catalog import feature_specs
 from app.domain.feature_table import build_features
 from app.domain.features import Facts, FeatureTable
-from app.domain.hazard_guards import QuintileGap, compare_with_kaplan_meier
+from app.domain.hazard_guards import SurvivalGap, compare_with_kaplan_meier, pool_gaps
 from app.domain.survival import (
     FitOptions,
     HazardModel,
@@ -40,11 +40,11 @@ REASONS = {
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
     model: HazardModel
-    gaps: tuple[QuintileGap, ...]
+    gaps: tuple[SurvivalGap, ...]
 
     @property
     def is_acceptable(self) -> bool:
-        return all(gap.is_acceptable for gap in self.gaps)
+        return not self.gaps or pool_gaps(self.gaps).is_acceptable
 
 
 def fit_churn(night: Night, _results: Mapping[str, Result]) -> Write:
@@ -108,7 +108,8 @@ def _record_run(session: Session, night: Night, *, fitted: Fitted, basis: str, r
             "account_months": model.account_months,
             "newton_steps": model.n_steps,
             "tracked_from": model.options.tracked_from.isoformat(),
-            "quintiles": [asdict(gap) | {"is_acceptable": gap.is_acceptable} for gap in fitted.gaps],
+            "is_acceptable": fitted.is_acceptable,
+            "quintiles": [asdict(gap) for gap in fitted.gaps],
         },
     )
     session.add(run)

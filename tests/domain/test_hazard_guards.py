@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from app.domain.features import FeatureTable
-from app.domain.hazard_guards import QuintileGap, compare_with_kaplan_meier, find_broken_curves
+from app.domain.hazard_guards import SurvivalGap, compare_with_kaplan_meier, find_broken_curves, pool_gaps
 from app.domain.kaplan_meier import estimate_survival
 from app.domain.survival import HazardModel, predict, take_rows
 from tests.domain.reference_world import FITTED_AT, World, fit_world, simulate_world, spells_of, table_at
@@ -43,7 +43,7 @@ def test_a_good_fit_agrees_with_kaplan_meier_in_each_quintile(fitted: tuple[Worl
     world, model, training = fitted
     gaps = compare_with_kaplan_meier(model, training, spells=spells_of(world, known_to_month=FITTED_AT))
     assert len(gaps) == 5
-    assert all(gap.is_acceptable for gap in gaps)
+    assert pool_gaps(gaps).is_acceptable
     assert [gap.predicted for gap in gaps] == sorted((gap.predicted for gap in gaps), reverse=True)
 
 
@@ -63,13 +63,21 @@ def test_a_fit_that_is_off_is_told(fitted: tuple[World, HazardModel, FeatureTabl
     mode[0] += 1.5
     spells = spells_of(world, known_to_month=FITTED_AT)
     gaps = compare_with_kaplan_meier(replace(model, mode=mode), training, spells=spells)
-    assert not all(gap.is_acceptable for gap in gaps)
+    assert not pool_gaps(gaps).is_acceptable
 
 
 def test_the_gap_allows_five_points_or_two_and_a_half_errors() -> None:
-    assert QuintileGap(50, 0.90, 0.86, 0.001).is_acceptable
-    assert not QuintileGap(50, 0.90, 0.84, 0.001).is_acceptable
-    assert QuintileGap(50, 0.90, 0.84, 0.03).is_acceptable
+    assert SurvivalGap(50, 0.90, 0.86, 0.001).is_acceptable
+    assert not SurvivalGap(50, 0.90, 0.84, 0.001).is_acceptable
+    assert SurvivalGap(50, 0.90, 0.84, 0.03).is_acceptable
+
+
+def test_groups_are_pooled_by_their_number_of_accounts() -> None:
+    pooled = pool_gaps((SurvivalGap(30, 0.9, 0.8, 0.04), SurvivalGap(10, 0.5, 0.7, 0.08)))
+    assert (pooled.n_accounts, pooled.predicted, pooled.observed) == pytest.approx((40, 0.8, 0.775))
+    assert pooled.standard_error == pytest.approx(np.hypot(30 * 0.04, 10 * 0.08) / 40)
+    with pytest.raises(ValueError, match="no group"):
+        pool_gaps(())
 
 
 def test_a_short_record_is_compared_over_what_it_has(fitted: tuple[World, HazardModel, FeatureTable]) -> None:

@@ -9,8 +9,10 @@ import pytest
 from sqlalchemy import Engine, func, select
 
 from app.db import reading
+from app.domain.feature_catalog import feature_specs
 from app.domain.feature_table import build_features
 from app.domain.features import Facts
+from app.domain.survival import FitOptions, fit_hazard, predict, training_landmarks
 from app.models.accounts import Account
 from app.models.runs import JobStep
 from app.models.scores import GroupDraws, ModelRun, PublishedRun, RetentionCurve, Score
@@ -82,6 +84,24 @@ def test_the_night_published_a_score_for_every_account(example_engine: Engine, w
         assert sum(contributions) == pytest.approx(sum(dimensions), abs=1e-9)
         risk = 1 / (1 + np.exp(-score.explanation["reference_logit"] - sum(contributions)))
         assert risk == pytest.approx(score.risk, abs=1e-9)
+
+
+def test_what_the_doors_and_the_night_say_is_what_the_simulator_straight_into_the_model_says(
+    example_engine: Engine, world: World
+) -> None:
+    """So the accuracy measured straight over twenty companies is that of the service."""
+    facts = read_facts(world)
+    options = FitOptions(as_of=world.as_of, tracked_from=min(facts.spells.started_on.tolist()))
+    landmarks = training_landmarks(world.as_of, options.tracked_from, n_accounts=len(facts.account_ids))
+    model = fit_hazard(build_features(facts, landmarks), facts.spells, specs=feature_specs(facts), options=options)
+    day = np.array([world.as_of], dtype="datetime64[D]")
+    made = predict(model, build_features(facts, day))
+    with reading(example_engine) as session:
+        live = select(Score).where(Score.churn_probability.is_not(None)).order_by(Score.account_id)
+        scores = session.scalars(live).all()
+    assert [score.churn_probability for score in scores] == pytest.approx(made.churn_within(12).tolist(), abs=1e-6)
+    stored = np.array([np.frombuffer(score.retention or score.survival or b"", "<f4") for score in scores])
+    np.testing.assert_allclose(stored, made.retention, atol=1e-5)
 
 
 def test_the_groups_of_each_cut_add_up_to_all(example_engine: Engine) -> None:

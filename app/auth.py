@@ -19,7 +19,7 @@ from app.errors import Misconfigured, NotAllowed, NotAuthenticated
 from app.http import SAFE_METHODS, Application, application, database, now
 from app.queries.callers import ABSOLUTE_LIMIT, Program, SignedIn, find_program, find_signed_in
 from app.services.tokens import SCOPES, note_token_use
-from app.services.users import end_session, note_session_use, start_session, verify_password
+from app.services.users import end_old_sessions, end_session, note_session_use, start_session, verify_password
 
 PUBLIC = "public"
 SIGNED_IN = "signed in"
@@ -137,6 +137,7 @@ def log_in(email: str, password: str) -> None:
     """Open a session for whoever the address and password belong to; the answer carries its cookie."""
     user_id = verify_password(database(), email=email, password=password)
     _end_current_session()
+    end_old_sessions(database(), now=now())
     g.new_session_id = start_session(database(), user_id=user_id, now=now()).id
 
 

@@ -86,7 +86,7 @@ def show_account(account_id: int) -> Reply:
             "custom": found.custom,
             "external_ids": found.external_ids,
             "products": found.products,
-            "note": note_on(found.row.status, found.row.basis, run=found.run),
+            "note": note_on(found.row, run=found.run),
             "meta": run_meta(found.run, *ACCOUNT_DEFINITIONS),
         }
     )
@@ -132,7 +132,7 @@ def _churn_within(survival: Curve) -> list[dict[str, float]]:
 
 
 def _health_note(score: AccountScore) -> str | None:
-    note = note_on(score.status, score.basis, run=score.run)
+    note = note_on(score, run=score.run)
     if note is None and score.health is None and score.coverage is not None:
         return f"Withheld: only {score.coverage:.0%} of what health rests on is known of this account."
     return note
@@ -158,7 +158,7 @@ def show_account_retention(account_id: int, parameters: dict[str, Any]) -> Reply
             "account_retention": _series(score.survival, months),
             "revenue_retention": _series(score.retention, months),
             "supported_months": score.supported_months,
-            "note": note_on(score.status, score.basis, run=score.run),
+            "note": note_on(score, run=score.run),
             "meta": run_meta(score.run, "account_retention@1"),
         }
     )

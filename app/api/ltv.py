@@ -45,7 +45,7 @@ def show_account_ltv(account_id: int, parameters: dict[str, Any]) -> Reply:
             "arr": money(score.arr_minor, score.run.currency),
             "level": found.level,
             "terms": found.terms,
-            "note": note_on(score.status, score.basis, run=score.run),
+            "note": note_on(score, run=score.run),
             "meta": run_meta(score.run, *DEFINITIONS),
         }
     )

@@ -1,7 +1,7 @@
 """What figures rest on, said with each answer, and why some are missing."""
 
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
 
 from app.domain.money import Money
 from app.http import now
@@ -56,12 +56,25 @@ def money(minor: float | None, currency: str) -> Money | None:
     return None if minor is None else Money(round(minor), currency)
 
 
-def note_on(status: str | None, basis: str | None, *, run: Run | None) -> str | None:
+class Scored(Protocol):
+    """What a run said of an account, if it did."""
+
+    @property
+    def status(self) -> str | None: ...
+    @property
+    def basis(self) -> str | None: ...
+    @property
+    def churn_probability(self) -> float | None: ...
+
+
+def note_on(scored: Scored, *, run: Run | None) -> str | None:
     """Why figures are missing or are not the account's own; None where they are."""
     if run is None:
         return NOT_PUBLISHED
-    if status is None:
+    if scored.status is None:
         return "The account came after the last night; run `tenure nightly` to have it scored."
-    if status in STATUS_NOTES:
-        return STATUS_NOTES[status]
-    return None if basis == "account" else run.basis_reason
+    if scored.status in STATUS_NOTES:
+        return STATUS_NOTES[scored.status]
+    if scored.churn_probability is None:
+        return f"The account begins on {run.as_of}, the day of the run; the next night scores it."
+    return None if scored.basis == "account" else run.basis_reason

@@ -266,6 +266,13 @@ def test_a_score_that_is_withheld_says_why(ask: Ask) -> None:
     assert found["note"] == "Withheld: only 20% of what health rests on is known of this account."
 
 
+def test_an_account_that_began_on_the_day_of_the_run_says_so(ask: Ask, company: Application) -> None:
+    with transaction(company.engine) as session:
+        session.execute(update(Score).where(Score.account_id == 3).values(survival=None, churn_probability=None))
+    for path in ("", "/health", "/retention", "/ltv"):
+        assert "begins on 2026-03-01" in ask(f"/accounts/3{path}").json["note"]
+
+
 def test_with_too_little_data_every_answer_says_so(app: Application, client: FlaskClient) -> None:
     app.clock = lambda: NOW
     write_small_company(app.engine)

@@ -1,8 +1,6 @@
 """The properties of build_features that training and scoring rest on."""
 
 import dataclasses
-import time
-from datetime import date
 
 import numpy as np
 import pytest
@@ -11,7 +9,6 @@ from hypothesis import strategies as st
 
 from app.domain.feature_catalog import FEATURES, feature_specs
 from app.domain.feature_table import build_features
-from app.domain.features import LineFacts, Spells, UsageFacts
 from tests.domain.awkward_facts import AS_OF, NAT, days, landmarks_before, random_facts
 
 
@@ -159,38 +156,3 @@ def test_the_catalog_is_complete_in_words_and_its_only_default_weight_is_that_of
     weights = {spec.name: (spec.default_weight, spec.default_sd) for spec in FEATURES}
     assert weights.pop("usage_level") == (-0.45, 0.3)
     assert set(weights.values()) == {(0.0, 0.2)}
-
-
-def widen(facts, accounts, days_of_usage):
-    rng = np.random.default_rng(1)
-    account = np.repeat(np.arange(accounts), days_of_usage)
-    day = np.tile(np.datetime64("2020-06-01") + np.arange(days_of_usage), accounts)
-    n = len(day)
-    start = np.full(accounts, np.datetime64("2020-06-01"))
-    return dataclasses.replace(
-        facts,
-        account_ids=np.arange(accounts),
-        spells=Spells(
-            np.arange(accounts), np.ones(accounts, int), start, np.full(accounts, NAT), np.zeros(accounts, bool)
-        ),
-        lines=LineFacts(
-            account=np.arange(accounts),
-            starts_on=start,
-            stops_on=np.full(accounts, NAT),
-            term_months=np.full(accounts, 12),
-            non_cancellable=np.zeros(accounts, bool),
-            mrr=np.ones(accounts),
-            seats=np.ones(accounts),
-            available_on=start,
-            replaced_on=np.full(accounts, NAT),
-        ),
-        usage=UsageFacts(account, day, day, rng.integers(0, 2, n), rng.integers(0, 5, n), np.ones(n)),
-    )
-
-
-def test_four_years_of_daily_usage_of_four_hundred_accounts_take_seconds():
-    facts = widen(random_facts(1), 400, 1461)
-    started = time.perf_counter()
-    table = build_features(facts, landmarks_before(date(2024, 6, 1), 48))
-    assert time.perf_counter() - started < 5
-    assert len(table.account) == 400 * 48

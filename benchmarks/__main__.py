@@ -1,0 +1,9 @@
+"""All the measured workloads, one after the other: `make bench`."""
+
+from benchmarks import import_usage
+
+WORKLOADS = (import_usage,)
+
+for workload in WORKLOADS:
+    print((workload.__doc__ or "").splitlines()[0])
+    workload.main()

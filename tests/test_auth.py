@@ -185,11 +185,10 @@ def test_a_new_password_ends_every_session(app: Application, client: FlaskClient
     assert client.get("/me").status_code == 401
 
 
-@pytest.mark.parametrize("token", ["", "wrong", "東京"])
-def test_a_change_without_the_token_of_the_session_is_refused(client: FlaskClient, token: str) -> None:
+def test_a_change_without_the_token_of_the_session_is_refused(client: FlaskClient) -> None:
     log_in(client)
-    answer = client.post("/change", data={"csrf_token": token})
-    assert answer.status_code == 403
+    for token in ("", "wrong", "東京"):
+        assert client.post("/change", data={"csrf_token": token}).status_code == 403, token
 
 
 def test_a_change_from_another_site_is_refused_even_with_the_token(client: FlaskClient) -> None:
@@ -219,10 +218,10 @@ def test_a_program_needs_a_token_with_the_scope(app: Application, client: FlaskC
     assert client.get("/api/figures", headers=bearer(app, "admin")).text == "figures"
 
 
-@pytest.mark.parametrize("header", ["Bearer", "Bearer ", "Bearer nonsense", "Basic YTpi", "bearer 東京", "Bearer a b"])
-def test_what_is_no_token_is_nobody(client: FlaskClient, header: str) -> None:
-    answer = client.get("/api/figures", headers=[("Authorization", header.encode().decode("latin-1"))])
-    assert answer.status_code == 401
+def test_what_is_no_token_is_nobody(client: FlaskClient) -> None:
+    for header in ("Bearer", "Bearer ", "Bearer nonsense", "Basic YTpi", "bearer 東京", "Bearer a b"):
+        answer = client.get("/api/figures", headers=[("Authorization", header.encode().decode("latin-1"))])
+        assert answer.status_code == 401, header
 
 
 def test_a_token_ends_when_it_expires_or_is_revoked(app: Application, client: FlaskClient) -> None:

@@ -59,23 +59,18 @@ def amount(minor: int, currency: str) -> Decimal:
 
 def show_money(minor: int | None, currency: str) -> str:
     """In whole units of the currency."""
-    if minor is None:
-        return NONE
-    locale = get_locale()
-    pattern = locale.currency_formats["standard"]
-    whole = amount(minor, currency).quantize(Decimal(1))
-    return str(pattern.apply(whole, locale, currency=currency, currency_digits=False, force_frac=(0, 0)))
+    return NONE if minor is None else _currency(amount(minor, currency).quantize(Decimal(1)), currency, digits=0)
 
 
 def show_money_exactly(minor: int | None, currency: str) -> str:
     """To the minor unit."""
-    if minor is None:
-        return NONE
-    digits = minor_digits(currency)
+    return NONE if minor is None else _currency(amount(minor, currency), currency, digits=minor_digits(currency))
+
+
+def _currency(value: Decimal, currency: str, *, digits: int) -> str:
     locale = get_locale()
-    pattern = locale.currency_formats["standard"]
-    exact = amount(minor, currency)
-    return str(pattern.apply(exact, locale, currency=currency, currency_digits=False, force_frac=(digits, digits)))
+    pattern = locale.currency_formats["standard"].pattern.replace("0.00", "0" + ("." + "0" * digits if digits else ""))
+    return numbers.format_currency(value, currency, format=pattern, locale=locale, currency_digits=False)
 
 
 def show_price(price: Decimal, currency: str) -> str:

@@ -14,6 +14,7 @@ BANDS: Words = {
     "at_risk": _l("At risk"),
     "none": _l("Not enough data"),
     "churned": _l("Churned"),
+    "upcoming": _l("Not started"),
     "not_applicable": _l("Not applicable"),
 }
 DIMENSIONS: Words = {

@@ -80,7 +80,7 @@ def _describe_head(detail: AccountDetail, moment: Moment) -> AccountHead:
     tags = (row.segment, row.industry, row.country, employees, row.channel, row.campaign)
     return AccountHead(
         name=row.name,
-        health=describe_pill(status=row.status, basis=row.basis, band=row.band, health=row.health),
+        health=describe_pill(row),
         tags=tuple(tag for tag in tags if tag),
         figures=tuple(_figures(detail, row, moment=moment)),
     )

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from app.queries.scores import AccountScore
+from app.web.absence import why_no_forecast
 from app.web.drivers import driver_words, effect_words, weight_words
 from app.web.formats import show_day, show_number, show_percent
 from app.web.moment import Moment
@@ -60,22 +61,36 @@ class HealthCard:
     dimensions: tuple[DimensionRow, ...]
 
 
-def describe_pill(*, status: str | None, basis: str | None, band: str | None, health: float | None) -> Pill:
+class Scored(Protocol):
+    """A row of the list, or a score."""
+
+    @property
+    def status(self) -> str | None: ...
+    @property
+    def basis(self) -> str | None: ...
+    @property
+    def band(self) -> str | None: ...
+    @property
+    def health(self) -> float | None: ...
+    @property
+    def churn_probability(self) -> float | None: ...
+
+
+def describe_pill(scored: Scored) -> Pill:
     """In words also where there is no score: why there is none."""
-    if status in ("churned", "upcoming", "not_applicable"):
-        return Pill("none", None, word(BANDS, status))
-    if status is None:
+    if scored.band is not None and scored.health is not None:
+        return Pill(TONES[scored.band], show_number(scored.health), word(BANDS, scored.band))
+    if scored.status in ("churned", "upcoming", "not_applicable", "in_grace"):
+        return Pill("none", None, word(BANDS, scored.status))
+    if scored.churn_probability is None:
         return Pill("none", None, _("Not scored yet"))
-    if band is None or health is None:
-        return Pill("none", None, _("No own score") if basis == "segment" else word(BANDS, "none"))
-    return Pill(TONES[band], show_number(health), word(BANDS, band))
+    return Pill("none", None, _("No own score") if scored.basis == "segment" else word(BANDS, "none"))
 
 
 def describe_health(score: AccountScore | None, *, moment: Moment) -> HealthCard:
     if score is None:
-        pill = describe_pill(status=None, basis=None, band=None, health=None)
-        return HealthCard(pill, "", _("The account came after the last night; it is scored with the next."), (), (), ())
-    pill = describe_pill(status=score.status, basis=score.basis, band=score.band, health=score.health)
+        return HealthCard(Pill("none", None, ""), "", why_no_forecast(None), (), (), ())
+    pill = describe_pill(score)
     explanation = score.explanation or {}
     is_shown = score.health is not None
     return HealthCard(
@@ -102,14 +117,10 @@ def _basis(score: AccountScore, moment: Moment) -> str:
 
 def _reason(score: AccountScore, moment: Moment) -> str:
     """Why there is no score, where there is none."""
-    if score.status == "churned":
-        return _("The account has left, so there is nothing to foretell.")
-    if score.status == "upcoming":
-        return _("The contract has not begun; the score begins with it.")
-    if score.status == "not_applicable":
-        return _("Not applicable: the account has no recurring revenue, so there is nothing to retain.")
     if score.health is not None:
         return ""
+    if score.churn_probability is None:
+        return why_no_forecast(score)
     if score.basis == "segment":
         return _("There is no score of its own: the churn probability is that of its segment at this age.")
     return _(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from app.http import database
 from app.queries.ltv import AccountLtv, GivenTerms, load_account_ltv
 from app.queries.scores import AccountScore
+from app.web.absence import why_no_forecast
 from app.web.formats import show_money, show_money_range, show_percent
 from app.web.texts import gettext as _
 
@@ -37,7 +38,7 @@ class LtvCard:
 def describe_ltv(score: AccountScore | None) -> LtvCard:
     """Residual value over each horizon with its interval, beside the formula that other tools show."""
     if score is None or score.retention is None:
-        return LtvCard("", (), "", "", _reason(score))
+        return LtvCard("", (), "", "", why_no_forecast(score))
     horizons = [months for months in HORIZONS_MONTHS if months <= len(score.retention.estimate)]
     values = [
         load_account_ltv(database(), score.account_id, given=GivenTerms(horizon_months=months)) for months in horizons
@@ -55,16 +56,6 @@ def describe_ltv(score: AccountScore | None) -> LtvCard:
         formula_words=_formula_words(values[0]),
         reason="",
     )
-
-
-def _reason(score: AccountScore | None) -> str:
-    if score is None:
-        return _("Not computed yet: the account came after the last night.")
-    if score.status == "churned":
-        return _("The account has left: what it is worth from today on is nothing until it comes back.")
-    if score.status == "upcoming":
-        return _("The contract has not begun; the value is computed from its first night on.")
-    return _("Not applicable: without recurring revenue there is no lifetime value to foretell.")
 
 
 def _describe_value(value: AccountLtv, *, most: float) -> LtvRow:

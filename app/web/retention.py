@@ -7,6 +7,7 @@ from app.http import database
 from app.queries.groups import UNKNOWN
 from app.queries.retention import GroupRetention, load_retention
 from app.queries.scores import AccountScore
+from app.web.absence import why_no_forecast
 from app.web.formats import NONE, show_percent
 from app.web.texts import gettext as _
 from app.web.texts import ngettext
@@ -31,6 +32,7 @@ class RetentionCard:
     rows: tuple[MonthRow, ...]
     columns: tuple[str, ...]
     summary: str
+    note: str
     supported_months: int
     has_revenue: bool
     account_label: str
@@ -42,7 +44,7 @@ def describe_retention(score: AccountScore | None, *, segment: str | None) -> Re
     """S with its band, R where it differs, and the segment's Kaplan-Meier for accounts that got as old as this one."""
     if score is None or score.survival is None or score.retention is None:
         return RetentionCard(
-            (), (), "", 0, has_revenue=False, account_label="", segment_label="", reason=_reason(score)
+            (), (), "", "", 0, has_revenue=False, account_label="", segment_label="", reason=why_no_forecast(score)
         )
     survival, retention = score.survival, score.retention
     months = len(survival.estimate)
@@ -55,7 +57,8 @@ def describe_retention(score: AccountScore | None, *, segment: str | None) -> Re
         [1.0, *retention.estimate.tolist()] if has_revenue else [None] * (months + 1),
         peers,
     ]
-    name = segment or _("all accounts")
+    has_peers = any(value is not None for value in peers[1:])
+    name = segment or _("Segment unknown")
     segment_label = ngettext(
         "%(name)s that reached %(num)s month (Kaplan-Meier)",
         "%(name)s that reached %(num)s months (Kaplan-Meier)",
@@ -73,10 +76,11 @@ def describe_retention(score: AccountScore | None, *, segment: str | None) -> Re
             _("Segment"),
         ),
         summary=_summary(score),
+        note="" if has_peers else _("Too few of its segment got as old as this account to be compared with."),
         supported_months=score.supported_months or 0,
         has_revenue=has_revenue,
         account_label=_("This account, with 90%% interval"),
-        segment_label=segment_label if any(value is not None for value in peers[1:]) else "",
+        segment_label=segment_label if has_peers else "",
         reason="",
     )
 
@@ -116,13 +120,3 @@ def _summary(score: AccountScore) -> str:
         for k in marks
     ]
     return _("Still a customer with a probability of %(parts)s.", parts=_(", ").join(parts))
-
-
-def _reason(score: AccountScore | None) -> str:
-    if score is None:
-        return _("Not computed yet: the account came after the last night.")
-    if score.status == "churned":
-        return _("The account has left, so there is no curve ahead of it.")
-    if score.status == "upcoming":
-        return _("The contract has not begun; the curve begins with it.")
-    return _("Not applicable: the account has no recurring revenue, so there is nothing to retain.")

@@ -15,6 +15,7 @@ BANDS: Words = {
     "none": _l("Not enough data"),
     "churned": _l("Churned"),
     "upcoming": _l("Not started"),
+    "in_grace": _l("In grace"),
     "not_applicable": _l("Not applicable"),
 }
 DIMENSIONS: Words = {

@@ -173,19 +173,15 @@ def test_a_churned_account_says_why_nothing_is_foretold(client: FlaskClient) -> 
     found = re.search(r'<td class="name"><a href="([^"]+)"', client.get("/accounts?status=churned").text)
     assert found
     page = client.get(found[1]).text
-    for title, text in (
-        ("health", "The account has left, so there is nothing to foretell."),
-        ("retention", "The account has left, so there is no curve ahead of it."),
-        ("ltv", "The account has left: what it is worth from today on is nothing until it comes back."),
-    ):
-        assert text in card(page, title)
+    for title in ("health", "retention", "ltv"):
+        assert "The account has left, so there is nothing to foretell until it comes back." in card(page, title)
     assert "Notice to leave" in card(page, "timeline")
 
 
 def test_an_account_without_a_subscription_is_not_applicable_in_words(client: FlaskClient) -> None:
     page = page_of(client, "Zephyr")
     assert "Not applicable: the account has no recurring revenue" in card(page, "health")
-    assert "Not applicable: without recurring revenue" in card(page, "ltv")
+    assert "Not applicable: the account has no recurring revenue" in card(page, "ltv")
     assert "There is no contract" in card(page, "contracts")
     assert "There is no onboarding plan" in card(page, "onboarding")
 

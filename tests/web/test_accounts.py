@@ -171,19 +171,22 @@ def test_before_the_first_night_the_list_works_and_says_why_it_has_no_figures(en
     from app.db import transaction
     from app.services.changes import recording
     from app.services.users import add_user
-    from tests.web.company import NOW, write_company
+    from tests.web.company import NOW, Company
 
     with transaction(engine) as session, recording(session, "test", clock=lambda: NOW) as change:
         add_user(session, change, name="Mika", email=EMAIL, password=PASSWORD)
-        write_company(session, change)
+        company = Company(session, change)
+        account_id = company.account("Ana", segment="Small", channel="Web", on=AS_OF)
+        company.contract(account_id, plan="Team", starts_on=AS_OF, months=12)
     app = make_app(engine.url.render_as_string(hide_password=False).replace("+psycopg", ""), tmp_path)
     client = app.test_client()
     log_in(client, EMAIL, password=PASSWORD)
     page = client.get("/accounts").text
-    assert count(page) == 83
+    assert names(page) == ["Ana"]
+    assert '<option value="Small">' in page
     assert "Nothing has been computed yet." in page
     assert "Not scored yet" in page
-    assert client.get("/accounts/1").status_code == 200
+    assert "Team plan" in client.get(f"/accounts/{account_id}").text
     assert "There is no retention to show." in client.get("/retention").text
     app.engine.dispose()
 

@@ -4,14 +4,15 @@ Both only add integers up: amounts were rounded when they were recorded. Differe
 apart unless a `Conversion` says at which stored rate they meet.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
+from itertools import groupby
 
 from app.domain.contracts import LineLife, LineState, line_state
 from app.domain.fx import RateTable
-from app.domain.money import Money
+from app.domain.money import Money, spread
 
 
 class FxBasis(StrEnum):
@@ -37,15 +38,28 @@ class Conversion:
 
     def convert(self, money: Money, *, booked_on: date, as_of: date) -> Money:
         """The money in the reporting currency; MissingRate where no rate covers the day."""
+        return self.rates.convert(money, self.currency, on=self._day(booked_on, as_of))
+
+    def convert_parts(self, parts: Sequence[Money], *, booked_on: date, as_of: date) -> list[Money]:
+        """Parts of one amount, none empty: their sum is converted and rounded once, then spread over them."""
+        whole = sum(parts[1:], parts[0])
+        total = self.convert(whole, booked_on=booked_on, as_of=as_of)
+        if len(parts) == 1:
+            return [total]
+        rate = self.rates.rate(whole.currency, self.currency, on=self._day(booked_on, as_of))
+        return spread(total, [part.amount * rate for part in parts])
+
+    def _day(self, booked_on: date, as_of: date) -> date:
         days = {FxBasis.BOOKED: booked_on, FxBasis.CONSTANT: self.constant_on, FxBasis.PERIOD_END: as_of}
-        return self.rates.convert(money, self.currency, on=days[self.basis] or as_of)
+        return days[self.basis] or as_of
 
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """A closed-won deal, or the part of it that belongs to one group (a product's lines, say)."""
+    """A closed-won deal, or the part of it that belongs to one group (a product's line, say)."""
 
     group: str
+    deal: int
     account: int
     closed_on: date
     amount: Money
@@ -78,15 +92,19 @@ def bookings_by_group(
 ) -> list[GroupTotal]:
     """Closed-won amounts by close date, both days included, sorted by group and currency.
 
-    Converted, an amount takes the rate of its close date, of the constant day, or of `last_on`.
+    The parts of a deal follow each other. Converted, a deal takes the rate of its close date, of the
+    constant day, or of `last_on`; it is rounded once and that spread over its parts, so that every
+    grouping has the same sum.
     """
     parts: dict[tuple[str, str], _Sum] = {}
-    for booking in bookings:
-        if first_on <= booking.closed_on <= last_on:
-            money = booking.amount
-            if conversion:
-                money = conversion.convert(money, booked_on=booking.closed_on, as_of=last_on)
-            parts.setdefault((booking.group, money.currency), _Sum()).add(booking.account, money)
+    inside = (booking for booking in bookings if first_on <= booking.closed_on <= last_on)
+    for deal, of_deal in groupby(inside, key=lambda booking: booking.deal):
+        own = list(of_deal)
+        amounts = [booking.amount for booking in own]
+        if conversion:
+            amounts = conversion.convert_parts(amounts, booked_on=own[0].closed_on, as_of=last_on)
+        for booking, money in zip(own, amounts, strict=True):
+            parts.setdefault((booking.group, money.currency), _Sum()).add(booking.account, money, item=deal)
     return [total.total(group, currency) for (group, currency), total in sorted(parts.items())]
 
 
@@ -98,7 +116,7 @@ def arr_by_group(
     Converted, each line is rounded once, then added: all sums are of integers.
     """
     parts: dict[tuple[str, str], _Sum] = {}
-    for line in lines:
+    for number, line in enumerate(lines):
         state = line_state(line.life, as_of)
         if state not in (LineState.LIVE, LineState.IN_GRACE):
             continue
@@ -106,7 +124,7 @@ def arr_by_group(
         if conversion:
             money = conversion.convert(money, booked_on=line.booked_on, as_of=as_of)
         part = parts.setdefault((line.group, money.currency), _Sum())
-        part.add(line.account, money, in_grace=state is LineState.IN_GRACE)
+        part.add(line.account, money, item=number, in_grace=state is LineState.IN_GRACE)
     return [
         replace(part.total(group, currency), in_grace=Money(part.in_grace_minor, currency))
         for (group, currency), part in sorted(parts.items())
@@ -118,13 +136,13 @@ class _Sum:
         self.minor = 0
         self.in_grace_minor = 0
         self.accounts: set[int] = set()
-        self.items = 0
+        self.items: set[int] = set()
 
-    def add(self, account: int, money: Money, *, in_grace: bool = False) -> None:
+    def add(self, account: int, money: Money, *, item: int, in_grace: bool = False) -> None:
         self.minor += money.minor
         self.in_grace_minor += money.minor if in_grace else 0
         self.accounts.add(account)
-        self.items += 1
+        self.items.add(item)
 
     def total(self, group: str, currency: str) -> GroupTotal:
-        return GroupTotal(group, Money(self.minor, currency), len(self.accounts), self.items)
+        return GroupTotal(group, Money(self.minor, currency), len(self.accounts), len(self.items))

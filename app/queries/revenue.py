@@ -1,12 +1,13 @@
 """Bookings of a period and ARR as of a day, as known at an instant, from the rows themselves."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, and_, cast, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, String, and_, cast, func, join, literal, or_, select
 from sqlalchemy.orm import Session
 
 from app.domain.contracts import line_state
@@ -102,7 +103,7 @@ def load_bookings(session: Session, question: BookingsQuestion, *, known: Known)
     rows = session.execute(_booking_rows(question.group_by, known=known, named=named).limit(MOST_ROWS + 1)).all()
     if len(rows) > MOST_ROWS:
         raise TooLarge(f"That is more than {MOST_ROWS:,} deals or lines; ask for a shorter period.")
-    bookings = [Booking(group, account or 0, on, Money(minor, code)) for group, _, account, on, minor, code in rows]
+    bookings = list(_bookings(rows))
     periods = _periods(question, named=named, bookings=bookings, known=known)
 
     def totals(conversion: Conversion | None) -> list[tuple[Period | None, GroupTotal]]:
@@ -110,9 +111,8 @@ def load_bookings(session: Session, question: BookingsQuestion, *, known: Known)
 
     first_on = periods[0].first_on if periods else known.as_of
     usual = FxChoice(basis=FxBasis.BOOKED, constant_on=first_on)
-    return _answer(
-        totals, _Conversions(session, known, question.fx, usual), labels={group: label for group, label, *_ in rows}
-    )
+    labels = {row.group: row.label for row in rows}
+    return _answer(totals, _Conversions(session, known, question.fx, usual), labels=labels)
 
 
 def load_arr(session: Session, group_by: str, *, known: Known, fx: FxChoice = AS_USUAL) -> Revenue:
@@ -223,8 +223,19 @@ def _answer(totals: Totals, conversions: _Conversions, *, labels: dict[str, str]
 # --- Rows ---
 
 
+def _bookings(rows: Iterable[Any]) -> Iterator[Booking]:
+    """The parts of each deal in turn; what its lines leave of its amount is of no known product."""
+    for deal, of_deal in groupby(rows, key=lambda row: row.deal_id):
+        own = list(of_deal)
+        last = own[-1]
+        parts = [(row.group, row.minor) for row in own]
+        rest = last.whole - sum(minor for _, minor in parts)
+        for group, minor in [*parts, (UNKNOWN, rest)] if rest else parts:
+            yield Booking(group, deal, last.account_id or 0, last.closed_on, Money(minor, last.currency))
+
+
 def _booking_rows(group_by: str, *, known: Known, named: Period | None) -> Select[*tuple[Any, ...]]:
-    """Group, label, account, day, amount and currency: of won deals, or of their lines."""
+    """Won deals, or their lines: group, label and `minor`, with the deal and its `whole` amount."""
     deal, account, product = DealVersion, AccountVersion, ProductVersion
     minor: Any = deal.amount_minor
     columns: dict[str, tuple[ColumnElement[Any], ColumnElement[Any]]] = {
@@ -233,9 +244,15 @@ def _booking_rows(group_by: str, *, known: Known, named: Period | None) -> Selec
         "channel": (func.coalesce(account.channel, UNKNOWN), func.coalesce(account.channel, UNKNOWN)),
         "product": (func.coalesce(Product.sku, UNKNOWN), func.coalesce(product.name, Product.sku, UNKNOWN)),
     }
+    order: tuple[Any, ...] = (deal.closed_on, deal.deal_id)
     if group_by == "product":
         minor = func.coalesce(ContractLineVersion.amount_minor, deal.amount_minor)
-    statement = select(*columns[group_by], deal.account_id, deal.closed_on, minor, deal.currency)
+        order = (*order, ContractLine.id)
+    group, label = columns[group_by]
+    statement = select(
+        *(group.label("group"), label.label("label"), minor.label("minor"), deal.amount_minor.label("whole")),
+        *(deal.deal_id, deal.account_id, deal.closed_on, deal.currency),
+    )
     if group_by in {"account", "channel"}:
         statement = statement.outerjoin(account, and_(account.account_id == deal.account_id, _valid(account, known)))
     if group_by == "product":
@@ -248,20 +265,18 @@ def _booking_rows(group_by: str, *, known: Known, named: Period | None) -> Selec
     )
     if named is not None:
         statement = statement.where(deal.closed_on >= named.first_on)
-    return statement.order_by(deal.closed_on, deal.deal_id)
+    return statement.order_by(*order)
 
 
 def _with_lines(statement: Select[*tuple[Any, ...]], *, known: Known) -> Select[*tuple[Any, ...]]:
-    """A deal without lines stays, as one of no known product."""
+    """A deal without lines that this moment knows stays, as one of no known product."""
     line, product = ContractLineVersion, ProductVersion
+    is_known = and_(line.contract_line_id == ContractLine.id, in_force(line, known.known_at))
     return (
         statement.outerjoin(Contract, Contract.deal_id == DealVersion.deal_id)
-        .outerjoin(ContractLine, ContractLine.contract_id == Contract.id)
-        .outerjoin(line, and_(line.contract_line_id == ContractLine.id, in_force(line, known.known_at)))
+        .outerjoin(join(ContractLine, line, is_known), ContractLine.contract_id == Contract.id)
         .outerjoin(Product, Product.id == line.product_id)
         .outerjoin(product, and_(product.product_id == Product.id, _valid(product, known)))
-        # A line that this moment does not know must not bring the deal's whole amount in once more.
-        .where(or_(ContractLine.id.is_(None), line.id.is_not(None)))
     )
 
 

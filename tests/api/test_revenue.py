@@ -4,7 +4,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from app.db import transaction
 from app.http import Application
@@ -13,7 +13,7 @@ from app.models.deals import Deal, DealVersion
 from app.models.settings import FxRate
 from app.services.changes import recording
 from app.services.settings import record_settings
-from app.services.versions import record_versions
+from app.services.versions import record_versions, withdraw_versions
 from tests.api.conftest import Ask
 from tests.small_company import NOW, RECORDED_AT
 
@@ -197,6 +197,18 @@ def test_an_open_deal_is_not_booked_and_a_deal_without_lines_is(ask: Ask, compan
         }
         record_versions(session, change, table=DealVersion, key=["deal_id"], rows=[row])
     assert amounts(ask("/revenue/bookings?group_by=product"), "amount")["(unknown)"] == "7.00 USD"
+
+
+def test_by_product_a_deal_counts_whole_whatever_is_known_of_its_lines(ask: Ask, company: Application) -> None:
+    """USD 100 with a line of 100; a corrected amount of 110 leaves 10 that no line explains."""
+    later(company, DealVersion, ["deal_id"], {"deal_id": 3, "amount": "110", "amount_minor": 11_000})
+    by_product = amounts(ask("/revenue/bookings?group_by=product&period=2026-01"), "amount")
+    assert by_product == {"(unknown)": "10.00 USD", "CORE": "100.00 USD"}
+    with transaction(company.engine) as session, recording(session, "correction", clock=lambda: NOW) as change:
+        own = select(ContractLineVersion.id).where(ContractLineVersion.contract_line_id == 3)
+        withdraw_versions(session, change, table=ContractLineVersion, ids=session.scalars(own).all())
+    by_product = amounts(ask("/revenue/bookings?group_by=product&period=2026-01"), "amount")
+    assert by_product == {"(unknown)": "110.00 USD"}
 
 
 def test_quarters_follow_the_fiscal_year(ask: Ask, company: Application) -> None:

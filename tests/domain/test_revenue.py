@@ -23,11 +23,11 @@ RATES = RateTable(
     ]
 )
 BOOKINGS = [
-    Booking("north", 1, date(2024, 1, 31), Money(100_00, "USD")),
-    Booking("north", 1, date(2024, 6, 30), Money(50_00, "USD")),
-    Booking("north", 2, date(2024, 7, 1), Money(7_00, "USD")),
-    Booking("south", 3, date(2024, 6, 1), Money(10_00, "EUR")),
-    Booking("south", 3, date(2024, 6, 2), Money(-1_00, "USD")),
+    Booking("north", 1, 1, date(2024, 1, 31), Money(100_00, "USD")),
+    Booking("north", 2, 1, date(2024, 6, 30), Money(50_00, "USD")),
+    Booking("north", 3, 2, date(2024, 7, 1), Money(7_00, "USD")),
+    Booking("south", 4, 3, date(2024, 6, 1), Money(10_00, "EUR")),
+    Booking("south", 5, 3, date(2024, 6, 2), Money(-1_00, "USD")),
 ]
 
 
@@ -61,6 +61,28 @@ def test_bookings_are_converted_at_the_rate_that_is_asked_for(basis, constant_on
     conversion = Conversion(RATES, "USD", basis, constant_on)
     totals = bookings_by_group(BOOKINGS, first_on=date(2024, 1, 1), last_on=date(2024, 12, 31), conversion=conversion)
     assert figures(totals) == [("north", "157.00", "USD", 2, 3), ("south", south, "USD", 1, 2)]
+
+
+def test_a_converted_deal_is_rounded_once_and_has_the_same_sum_by_part_as_whole():
+    """EUR 0.15 x 1.10 = 16.5 cents, half-even 16; its thirds are 5.5 cents, which alone would round to 6 each."""
+    first, second = date(2024, 1, 31), date(2024, 2, 1)
+    parts = [Booking(group, 1, 1, first, Money(5, "EUR")) for group in ("a", "b", "b")]
+    parts += [Booking("a", 2, 1, second, Money(-5, "EUR")), Booking("b", 2, 1, second, Money(105, "EUR"))]
+    whole = [Booking("all", 1, 1, first, Money(15, "EUR")), Booking("all", 2, 1, second, Money(100, "EUR"))]
+    conversion = Conversion(RATES, "USD", FxBasis.BOOKED)
+
+    def total(bookings):
+        return figures(bookings_by_group(bookings, first_on=first, last_on=second, conversion=conversion))
+
+    assert total(parts) == [("a", "0.01", "USD", 1, 2), ("b", "1.25", "USD", 1, 2)]
+    assert total(whole) == [("all", "1.26", "USD", 1, 2)]
+
+
+def test_a_deal_with_two_lines_of_one_product_is_one_deal():
+    lines = [Booking("gold", 1, 1, date(2024, 1, 1), Money(amount, "USD")) for amount in (1_00, 2_00)]
+    assert figures(bookings_by_group(lines, first_on=date(2024, 1, 1), last_on=date(2024, 1, 1))) == [
+        ("gold", "3.00", "USD", 1, 1)
+    ]
 
 
 def test_arr_holds_what_is_live_and_marks_what_is_in_grace():

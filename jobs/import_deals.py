@@ -98,8 +98,9 @@ def import_deals(run: ImportUnderWay) -> None:
     for file in run.files:
         if file.nouns & set(DEAL_PARTS):
             for batch in run.rows(file, DEAL_PARTS, size=CHUNK):
-                run.report.noun("line").read += sum(noun == "line" for noun, _, _ in batch)
-                run.spool.add_parts(_without_repeated_heads(batch))
+                run.report.noun("line").read += sum(len(lines) for noun, lines in batch if noun == "line")
+                parts = [DealPart(Place(file.number, line), row) for _, lines in batch for line, row in lines]
+                run.spool.add_parts(_without_repeated_heads(parts))
     chunk: list[Assembled] = []
     for deal in assemble_deals(run.spool):
         run.report.noun("deal").read += 1
@@ -114,14 +115,14 @@ def import_deals(run: ImportUnderWay) -> None:
         _import_chunk(run, chunk)
 
 
-def _without_repeated_heads(batch: list[tuple[str, Place, DealRow | LineRow]]) -> Iterator[DealPart]:
+def _without_repeated_heads(parts: list[DealPart]) -> Iterator[DealPart]:
     """Files of lines tell the deal again on each of them; once is enough while it stays the same."""
     last: DealRow | None = None
-    for _, place, row in sorted(batch, key=lambda part: part[1]):
-        if isinstance(row, LineRow) or row != last:
-            yield DealPart(place, row)
-        if isinstance(row, DealRow):
-            last = row
+    for part in sorted(parts, key=lambda part: part.place):
+        if isinstance(part.row, LineRow) or part.row != last:
+            yield part
+        if isinstance(part.row, DealRow):
+            last = part.row
 
 
 def _set_aside(run: ImportUnderWay, spoilt: Spoilt) -> None:

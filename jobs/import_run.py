@@ -17,6 +17,7 @@ from app.db import transaction
 from app.models.versions import Change
 from app.services.changes import recording, utc_now
 from app.services.sources import Source
+from app.services.usage import Owners
 from integrations.files.mapping import FileMap, ImportMapping
 from integrations.files.parser import FileParser
 from integrations.files.reader import BadRow, Reader
@@ -27,6 +28,9 @@ CHUNK = 1_000
 USAGE_CHUNK = 20_000
 DEAL_PARTS = ("deal", "line")
 MOST_UNKNOWN = 5_000
+
+Lines = list[tuple[int, Any]]
+"""Rows, each with the line on which it begins."""
 
 Progress = Callable[[str, int], None]
 """Called with what is being read and how many rows of it have been."""
@@ -78,6 +82,7 @@ class ImportUnderWay:
     options: Options
     report: ImportReport
     source: Source
+    usage_owners: Owners = field(default_factory=Owners)
     products_named: set[str] = field(default_factory=set)
     unknown_accounts: set[str] = field(default_factory=set)
     deals_done: int = 0
@@ -96,8 +101,8 @@ class ImportUnderWay:
                 raise NothingNew
         return results[0]
 
-    def rows(self, file: InputFile, nouns: tuple[str, ...], *, size: int) -> Iterator[list[tuple[str, Place, Any]]]:
-        """Batches of (noun, place, row) for rows that are good so far."""
+    def rows(self, file: InputFile, nouns: tuple[str, ...], *, size: int) -> Iterator[list[tuple[str, Lines]]]:
+        """Batches of each noun's rows with their lines, those that are good so far."""
         is_first = file.number not in self._read_through
         self._read_through.add(file.number)
         wanted = [(index, part.noun) for index, part in enumerate(file.map.sections) if part.noun in nouns]
@@ -109,10 +114,8 @@ class ImportUnderWay:
                 self.report.files[file.number].rows += len(batch.rows) + len(batch.bad)
             aside = self.spool.rejected_lines(file.number, batch.lines) if batch.lines else {}
             yield [
-                (noun, Place(file.number, line), row)
+                (noun, [pair for pair in parsed.rows[index] if pair[0] not in aside] if aside else parsed.rows[index])
                 for index, noun in wanted
-                for line, row in parsed.rows[index]
-                if line not in aside
             ]
             done += len(batch.rows) + len(batch.bad)
             self.options.progress(f"{file.path.name}: {nouns[0]}", done)

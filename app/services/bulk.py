@@ -1,7 +1,6 @@
 """Many plain rows at once, by the fastest road each database has."""
 
 from collections.abc import Sequence
-from datetime import date
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -12,7 +11,7 @@ Row = tuple[Any, ...]
 def add_missing(session: Session, *, table: str, columns: Sequence[str], rows: Sequence[Row]) -> int:
     """Insert rows, leaving out those that would break a unique constraint; how many went in.
 
-    Values are ints, floats, bytes, dates, None, or texts of our own: nothing that needs escaping.
+    Values are ints, floats, bytes, None, or texts of our own and ISO dates: nothing that needs escaping.
     """
     if not rows:
         return 0
@@ -22,18 +21,9 @@ def add_missing(session: Session, *, table: str, columns: Sequence[str], rows: S
 
 
 def _execute_many(session: Session, table: str, *, columns: Sequence[str], rows: Sequence[Row]) -> int:
-    dates = [position for position, value in enumerate(rows[0]) if isinstance(value, date)]
-    plain = [_with_iso_dates(row, dates) for row in rows] if dates else rows
     marks = ", ".join("?" * len(columns))
     statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608
-    return int(session.connection().exec_driver_sql(statement, list(plain)).rowcount)
-
-
-def _with_iso_dates(row: Row, positions: Sequence[int]) -> Row:
-    cells = list(row)
-    for position in positions:
-        cells[position] = cells[position].isoformat()
-    return tuple(cells)
+    return int(session.connection().exec_driver_sql(statement, list(rows)).rowcount)
 
 
 def _copy(session: Session, table: str, *, columns: Sequence[str], rows: Sequence[Row]) -> int:

@@ -38,15 +38,9 @@ COLUMNS = (
 )
 
 
-class Fact(NamedTuple):
-    """What a usage row says: two rows of one key that differ here are in conflict."""
-
-    account_id: int
-    product_id: int | None
-    metric_id: int
-    feature_id: int | None
-    day: date
-    amount: float
+# What a usage row says, in the order of CONTENT: two rows of one key that differ here are in conflict.
+Fact = tuple[int, int | None, int, int | None, date, float]
+CONTENT = ("account_id", "product_id", "metric_id", "feature_id", "day", "amount")
 
 
 class Subscription(NamedTuple):
@@ -76,35 +70,66 @@ class RecordedUsage:
         return has_changed(self.outcome)
 
 
-def record_usage(session: Session, change: Change, *, source: Source, rows: Sequence[UsageDayRow]) -> RecordedUsage:
+class Owners:
+    """Whose usage it is: accounts and deals that were looked up, kept from one call to the next, within bounds."""
+
+    MOST = 100_000
+
+    def __init__(self) -> None:
+        self._accounts: dict[str, Subscription] = {}
+        self._deals: dict[str, Subscription] = {}
+
+    def look_up(self, session: Session, source: Source, *, rows: Sequence[UsageDayRow]) -> None:
+        """Look up what the rows name, as far as it is not known already."""
+        if len(self._accounts) + len(self._deals) > self.MOST:
+            self._accounts.clear()
+            self._deals.clear()
+        accounts = {row.account for row in rows if row.account and not row.deal} - set(self._accounts)
+        deals = {row.deal for row in rows if row.deal} - set(self._deals)
+        found = find_accounts(session, source.system, kind=source.kind, ids=accounts)
+        # An account as such has no term: its usage is never apart.
+        self._accounts |= {name: Subscription(number, None, date.min, None) for name, number in found.items()}
+        lines = find_lines(session, source.system, deals=deals)
+        self._deals |= {name: _subscription(own) for name, own in lines.items()}
+
+    def of(self, row: UsageDayRow) -> Subscription | None:
+        return self._deals.get(row.deal) if row.deal else self._accounts.get(row.account or "")
+
+
+def record_usage(
+    session: Session, change: Change, *, source: Source, rows: Sequence[UsageDayRow], owners: Owners | None = None
+) -> RecordedUsage:
     """Add usage days. A row that is there already, by its id or else by what it counts, is not added again.
 
     Refused: an account or a deal that is not known. Runs at a small multiple of a bare bulk insert:
     one look-up per distinct id, one COPY or executemany for all rows.
     """
+    owners = owners or Owners()
+    owners.look_up(session, source, rows=rows)
     names = _Names(session, change, source=source, rows=rows)
+    change_id, key_of, fact_of, days_of = change.id, names.key_of, names.fact_of, names.days_of
     facts: dict[bytes, tuple[int, Fact]] = {}
     values: list[tuple[Any, ...]] = []
     refusals: list[Refusal] = []
     conflicts: list[int] = []
     apart_read: Counter[str] = Counter()
     for position, row in enumerate(rows):
-        problem, owner = names.owner_of(row)
+        owner = owners.of(row)
         if owner is None:
-            refusals.append(Refusal(position, *problem))
+            refusals.append(Refusal(position, *_why_unknown(row)))
             continue
         apart = _apart(row.day, owner)
         if apart:
             apart_read[apart] += 1
-        key = names.key_of(row)
-        fact = names.fact_of(row, owner)
+        key = key_of(row)
+        fact = fact_of(row, owner)
         first = facts.setdefault(key, (position, fact))
         if first[0] != position:
             if first[1] != fact:
                 conflicts.append(position)
             continue
-        available_on = source.available_on(row.day, row.available_on)
-        values.append((change.id, key, *fact[:5], available_on, fact.amount, apart))
+        day, available_on = days_of(row)
+        values.append((change_id, key, fact[0], fact[1], fact[2], fact[3], day, available_on, fact[5], apart))
     added = add_missing(session, table="usage_days", columns=COLUMNS, rows=values)
     known = {} if added == len(values) else _already_known(session, change, keys=list(facts))
     conflicts += [facts[key][0] for key, fact in known.items() if facts[key][1] != fact]
@@ -117,6 +142,12 @@ def record_usage(session: Session, change: Change, *, source: Source, rows: Sequ
     )
 
 
+def _why_unknown(row: UsageDayRow) -> tuple[str, str]:
+    if row.deal:
+        return "deal", f"there is no won deal {row.deal!r}; import the deals first, or mend the id"
+    return "account", unknown_account(row.account or "")
+
+
 def _apart(day: date, owner: Subscription) -> str | None:
     if day < owner.starts_on:
         return BEFORE
@@ -127,23 +158,14 @@ class _Names:
     """The ids of everything that a batch of rows names, looked up once."""
 
     def __init__(self, session: Session, change: Change, *, source: Source, rows: Sequence[UsageDayRow]) -> None:
-        accounts = {row.account for row in rows if row.account and not row.deal}
-        found = find_accounts(session, source.system, kind=source.kind, ids=accounts)
-        # An account as such has no term: its usage is never apart.
-        self._accounts = {name: Subscription(number, None, date.min, None) for name, number in found.items()}
-        lines = find_lines(session, source.system, deals={row.deal for row in rows if row.deal})
-        self._deals = {name: _subscription(own) for name, own in lines.items()}
         products = dict.fromkeys({row.product for row in rows if row.product}, True)
         self._products = ensure_products(session, change, source=source, recurring=products)
         self._metrics = _ensure_names(session, UsageMetric, names={row.metric for row in rows})
         self._features = _ensure_names(session, UsageFeature, names={row.feature for row in rows if row.feature})
         self._prefix = blake2b(f"{source.system}\x1f".encode(), digest_size=16)
 
-    def owner_of(self, row: UsageDayRow) -> tuple[tuple[str, str], Subscription | None]:
-        if row.deal:
-            owner = self._deals.get(row.deal)
-            return ("deal", f"there is no won deal {row.deal!r}; import the deals first, or mend the id"), owner
-        return ("account", unknown_account(row.account or "")), self._accounts.get(row.account or "")
+        self._source = source
+        self._days: dict[date, tuple[str, str]] = {}
 
     def key_of(self, row: UsageDayRow) -> bytes:
         digest = self._prefix.copy()
@@ -156,14 +178,17 @@ class _Names:
         return digest.digest()
 
     def fact_of(self, row: UsageDayRow, owner: Subscription) -> Fact:
-        return Fact(
-            owner.account_id,
-            self._products[row.product] if row.product else owner.product_id,
-            self._metrics[row.metric],
-            self._features[row.feature] if row.feature else None,
-            row.day,
-            row.amount,
-        )
+        product = self._products[row.product] if row.product else owner[1]
+        feature = self._features[row.feature] if row.feature else None
+        return owner[0], product, self._metrics[row.metric], feature, row.day, row.amount
+
+    def days_of(self, row: UsageDayRow) -> tuple[str, str]:
+        """The day, and the day on which it could be known, as both databases read them; few are different."""
+        if row.available_on is not None:
+            return str(row.day), str(self._source.available_on(row.day, row.available_on))
+        if row.day not in self._days:
+            self._days[row.day] = str(row.day), str(self._source.available_on(row.day))
+        return self._days[row.day]
 
 
 def _subscription(lines: Sequence[KnownLine]) -> Subscription:
@@ -202,7 +227,7 @@ def _numbered(
 def _already_known(session: Session, change: Change, *, keys: Sequence[bytes]) -> dict[bytes, Fact]:
     """What was recorded before this change under any of the keys."""
     table = UsageDay
-    columns = (table.account_id, table.product_id, table.metric_id, table.feature_id, table.day, table.amount)
+    columns = [getattr(table, name) for name in CONTENT]
     found: dict[bytes, Fact] = {}
     for start in range(0, len(keys), BATCH):
         rows = session.execute(
@@ -210,5 +235,5 @@ def _already_known(session: Session, change: Change, *, keys: Sequence[bytes]) -
                 table.source_key.in_(keys[start : start + BATCH]), table.change_id != change.id
             )
         )
-        found |= {bytes(row[0]): Fact._make(row[1:]) for row in rows}
+        found |= {bytes(key): tuple(fact) for key, *fact in rows}
     return found

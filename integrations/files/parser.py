@@ -53,7 +53,7 @@ class FileParser:
     def parse(self, batch: RawBatch) -> ParsedBatch:
         bad: dict[int, BadRow] = {}
         made = [maker.make(batch, bad) for maker in self._makers]
-        rows = tuple([(line, row) for line, row in found if line not in bad] for found in made)
+        rows = tuple([pair for pair in found if pair[0] not in bad] if bad else found for found in made)
         broken = {row.line: cells for row, cells in batch.bad}
         spoilt = (
             {line: cells for line, cells in zip(batch.lines, batch.rows, strict=True) if line in bad} if bad else {}

@@ -20,6 +20,7 @@ from app.schemas.spreadsheet import write_csv
 
 CSV = "text/csv"
 JSON = "application/json"
+MOMENT = ("as_of", "known_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,11 @@ class Endpoint:
     body: Schema | None
     csv_header: Sequence[str] | None
     status: int
+
+    @property
+    def csv_columns(self) -> Sequence[str] | None:
+        """With the moment in every line: a file that is passed on still says of when it is."""
+        return None if self.csv_header is None else (*self.csv_header, *MOMENT)
 
     @property
     def name(self) -> str:
@@ -83,9 +89,11 @@ class Endpoint:
     def _form(self, reply: Reply) -> Response:
         if reply.status == 204:
             return Response(status=204)
-        if reply.rows is not None and self.csv_header is not None:
-            response = Response(write_csv(self.csv_header, reply.rows), mimetype=CSV)
-            response.headers["Content-Disposition"] = f'attachment; filename="{self.name}.csv"'
+        if reply.rows is not None and self.csv_columns is not None:
+            moment = [reply.body["meta"][name] for name in MOMENT]
+            response = Response(write_csv(self.csv_columns, [[*row, *moment] for row in reply.rows]), mimetype=CSV)
+            name = "-".join([*self.path.strip("/").split("/"), *(str(day) for day in moment[:1] if day)])
+            response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
         else:
             response = jsonify(self.answer.dump(reply.body) if self.answer else reply.body)
         if self.csv_header is not None:

@@ -19,7 +19,7 @@ DEFINITIONS = ("ltv_residual@1", "ltv_expansion@1", "ltv_total@1", "ltv_formula@
 VALUES = ("ltv_residual", "ltv_residual_lower", "ltv_residual_upper", "ltv_expansion", "ltv_total")
 CSV_HEADER = ("account_id", "name", "segment", "channel", "status", "basis", "arr", *VALUES, "currency")
 SUMMARY_CSV_HEADER = (
-    *("group", "accounts", "arr", *VALUES, "ltv_formula", "extrapolated_share", "currency"),
+    *("group", "accounts", "arr", *VALUES, "ltv_formula_per_account", "extrapolated_share", "currency"),
     *("horizon_months", "annual_discount_rate", "gross_margin", "level"),
 )
 
@@ -40,6 +40,7 @@ def show_account_ltv(account_id: int, parameters: dict[str, Any]) -> Reply:
     return Reply(
         _values(found, score.run)
         | {
+            "ltv_formula": money(found.formula, score.run.currency),
             "account_id": account_id,
             "status": score.status,
             "arr": money(score.arr_minor, score.run.currency),
@@ -98,6 +99,8 @@ def _csv_row(item: Mapping[str, Any], run: Run | None) -> list[Any]:
 def show_ltv_summary(parameters: dict[str, Any]) -> Reply:
     """The lifetime value of groups of live accounts, with intervals from joint draws.
 
+    Accounts in grace, and those that begin on the day of the run, have no forecast and are not in it,
+    so its ARR can be below that of /revenue/arr. An account is in one plan, that of its largest line.
     Computed from what the night stored for each group, whatever the horizon, discount and margin.
     """
     given = {name: parameters.get(name) for name in GivenTerms.__dataclass_fields__}
@@ -117,6 +120,7 @@ def show_ltv_summary(parameters: dict[str, Any]) -> Reply:
 
 def _group(group: GroupLtv, run: Run) -> dict[str, Any]:
     return _values(group, run) | {
+        "ltv_formula_per_account": money(group.formula, run.currency),
         "group": group.group,
         "accounts": group.accounts,
         "arr": money(group.arr_minor, run.currency),
@@ -130,13 +134,13 @@ def _values(found: AccountLtv | GroupLtv, run: Run) -> dict[str, Any]:
         "ltv_residual_upper": found.upper,
         "ltv_expansion": found.expansion,
         "ltv_total": found.total,
-        "ltv_formula": found.formula,
     }
     amounts = {name: money(value, run.currency) for name, value in of.items()}
     return {**amounts, "extrapolated_share": found.extrapolated_share}
 
 
 def _summary_csv_row(group: Mapping[str, Any], terms: LtvTerms, *, level: int) -> list[Any]:
-    amounts = [group[name].amount if group[name] is not None else None for name in ("arr", *VALUES, "ltv_formula")]
+    names = ("arr", *VALUES, "ltv_formula_per_account")
+    amounts = [group[name].amount if group[name] is not None else None for name in names]
     stated = [terms.horizon_months, terms.annual_discount_rate, terms.gross_margin, level]
     return [group["group"], group["accounts"], *amounts, group["extrapolated_share"], group["arr"].currency, *stated]

@@ -108,8 +108,8 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
     success: dict[str, Any] = {"description": endpoint.summary or "Done"}
     if endpoint.answer:
         success["content"] = {JSON: {"schema": endpoint.answer}}
-        if endpoint.csv_header:
-            success["content"][CSV] = {"schema": {"type": "string", "description": ", ".join(endpoint.csv_header)}}
+        if endpoint.csv_columns:
+            success["content"][CSV] = {"schema": {"type": "string", "description": ", ".join(endpoint.csv_columns)}}
     if endpoint.method == "GET":
         success["headers"] = {"ETag": {"schema": {"type": "string"}, "description": "send it as If-None-Match"}}
     errors = [*ALWAYS, *(WITH_KEY if "<" in endpoint.path else ()), *(WITH_TOKEN if endpoint.scope != PUBLIC else ())]

@@ -9,12 +9,16 @@ from app.domain.revenue import FxBasis
 from app.http import database, now
 from app.queries.facts import Known
 from app.queries.moments import load_moment
-from app.queries.revenue import BookingsQuestion, FxChoice, load_arr, load_bookings
+from app.queries.revenue import BookingsQuestion, FxChoice, Revenue, load_arr, load_bookings
 from app.schemas.parameters import ArrParameters, BookingsParameters
 from app.schemas.revenue import ArrAnswer, BookingsAnswer
 
-BOOKINGS_CSV_HEADER = (*("period", "first_on", "last_on", "group", "label", "amount", "currency", "accounts", "deals"),)
-ARR_CSV_HEADER = ("group", "label", "arr", "in_grace", "currency", "accounts", "lines")
+FX_HEADER = ("fx", "fx_on")
+BOOKINGS_CSV_HEADER = (
+    *("period", "first_on", "last_on", "group", "label", "amount", "currency", "accounts", "deals"),
+    *FX_HEADER,
+)
+ARR_CSV_HEADER = ("group", "label", "arr", "in_grace", "currency", "accounts", "lines", *FX_HEADER)
 
 
 @endpoint(
@@ -58,7 +62,7 @@ def show_bookings(parameters: dict[str, Any]) -> Reply:
         "fx": found.converted,
         "meta": moment_meta(known, "bookings@1", currency=found.converted.currency),
     }
-    rows = [_csv_row(item, BOOKINGS_CSV_HEADER, money="amount") for item in items]
+    rows = [_csv_row(item | _fx_cells(found), BOOKINGS_CSV_HEADER, money="amount") for item in items]
     return Reply(body, rows=rows if wants_csv(parameters) else None)
 
 
@@ -94,7 +98,7 @@ def show_arr(parameters: dict[str, Any]) -> Reply:
         "fx": found.converted,
         "meta": moment_meta(known, "arr@1", currency=found.converted.currency),
     }
-    rows = [_csv_row(item, ARR_CSV_HEADER, money="arr") for item in items]
+    rows = [_csv_row(item | _fx_cells(found), ARR_CSV_HEADER, money="arr") for item in items]
     return Reply(body, rows=rows if wants_csv(parameters) else None)
 
 
@@ -111,6 +115,10 @@ def _fx(parameters: dict[str, Any]) -> FxChoice:
         constant_on=parameters.get("fx_on"),
         is_off=is_off,
     )
+
+
+def _fx_cells(found: Revenue) -> dict[str, Any]:
+    return {"fx": found.converted.basis, "fx_on": found.converted.constant_on}
 
 
 def _csv_row(item: dict[str, Any], header: tuple[str, ...], *, money: str) -> list[Any]:

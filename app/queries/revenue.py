@@ -71,6 +71,7 @@ class Converted:
 
     currency: str | None
     basis: FxBasis | None = None
+    constant_on: date | None = None
     reason: str | None = None
 
 
@@ -211,7 +212,8 @@ def _answer(totals: Totals, conversions: _Conversions, *, labels: dict[str, str]
     elif {total.amount.currency for _, total in found} - {conversions.currency}:
         try:
             conversion = conversions.load()
-            found, converted = totals(conversion), Converted(conversion.currency, conversion.basis)
+            converted = Converted(conversion.currency, conversion.basis, conversion.constant_on)
+            found = totals(conversion)
         except MissingRate as missing:
             if conversions.is_insisted_on:
                 raise Conflict(f"This cannot be converted: {missing}.") from None

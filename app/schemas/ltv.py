@@ -21,15 +21,15 @@ class Values(Schema):
     ltv_total = MoneyField(allow_none=True, metadata=said("residual and expansion"))
 
 
+FORMULA = "ARPA x margin / logo churn a month over the last 12 months; other tools' LTV"
+
+
 class FullValues(Values):
-    ltv_formula = MoneyField(
-        allow_none=True,
-        metadata=said("ARPA x margin / logo churn of the last 12 months, for one account; other tools' LTV"),
-    )
     extrapolated_share = Number(metadata=said("of the residual value: from months beyond the observed tenure"))
 
 
 class AccountLtv(FullValues):
+    ltv_formula = MoneyField(allow_none=True, metadata=said(f"{FORMULA}; its own revenue, its segment's churn"))
     account_id = fields.Integer()
     status = fields.String()
     arr = MoneyField(allow_none=True)
@@ -58,9 +58,12 @@ class LtvList(Schema):
 
 
 class GroupLtv(FullValues):
+    ltv_formula_per_account = MoneyField(
+        allow_none=True, metadata=said(f"{FORMULA}; of one average account of the group, not of all of them together")
+    )
     group = fields.String()
-    accounts = fields.Integer(metadata=said("live on the day"))
-    arr = MoneyField()
+    accounts = fields.Integer(metadata=said("live on the day and scored"))
+    arr = MoneyField(metadata=said("of those accounts"))
 
 
 class LtvSummary(Schema):

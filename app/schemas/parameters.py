@@ -1,6 +1,8 @@
 """What may be asked: the query strings of the endpoints."""
 
-from marshmallow import Schema, fields, validate
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from app.schemas.fields import Day, Instant, check_currency
 
@@ -83,6 +85,13 @@ class RevenueParameters(Schema):
     fx_on = Day(metadata=said("the day of a constant rate"))
     format = fields.String(validate=one_of("json", "csv"))
 
+    @validates_schema
+    def refuse_what_would_be_ignored(self, data: dict[str, Any], **_: Any) -> None:
+        if "fx_on" in data and data.get("fx") != "constant":
+            raise ValidationError("Is the day of a constant rate; send fx=constant with it.", "fx_on")
+        if "currency" in data and data.get("fx") == "none":
+            raise ValidationError("With fx=none nothing is converted; leave out one of the two.", "currency")
+
 
 class BookingsParameters(RevenueParameters):
     period = fields.String(
@@ -97,3 +106,9 @@ class ArrParameters(RevenueParameters):
         load_default="all",
         validate=one_of("all", "segment", "channel", "plan", "product", "currency", "account"),
     )
+
+    @validates_schema
+    def refuse_to_convert_currencies(self, data: dict[str, Any], **_: Any) -> None:
+        for name in {"currency", "fx"} & set(data):
+            if data["group_by"] == "currency" and data[name] != "none":
+                raise ValidationError("By currency each stands for itself; leave this out.", name)

@@ -8,8 +8,8 @@ from app.schemas.parameters import said
 
 class GroupRetention(Schema):
     group = fields.String()
-    accounts = fields.Integer()
-    churned = fields.Integer()
+    accounts = fields.Integer(metadata=said("under observation; one that left and came back counts twice"))
+    churned = fields.Integer(metadata=said("of them"))
     level = Number(metadata=said("of the bounds; .95 is 95 %"))
     months = fields.List(fields.Integer(), metadata=said("of tenure, from 0"))
     retention = Numbers(metadata=said("the share of accounts still there"))

@@ -11,6 +11,7 @@ class Fx(Schema):
 
     currency = Text(metadata=said("null: each amount is in its own"))
     basis = Text(metadata=said("booked, constant or period_end; null: nothing had to be converted"))
+    on = Day(attribute="constant_on", allow_none=True, metadata=said("the day of a constant rate"))
     reason = Text(metadata=said("why nothing was converted, where that was needed"))
 
 
@@ -22,7 +23,7 @@ class BookingsItem(Schema):
     label = fields.String()
     amount = MoneyField()
     accounts = fields.Integer()
-    deals = fields.Integer(metadata=said("or lines, grouped by product"))
+    deals = fields.Integer(metadata=said("that have any of it; one of several products is in each of them"))
 
 
 class BookingsAnswer(Schema):

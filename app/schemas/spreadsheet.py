@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 # Also the full-width forms: Excel reads them as it reads the plain ones.
@@ -12,7 +13,7 @@ PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 def write_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    """The table as bytes; None is an empty cell, dates are ISO 8601, numbers stay numbers."""
+    """The table as bytes; None is an empty cell, dates and instants are ISO 8601, numbers stay numbers."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(header)
@@ -21,6 +22,8 @@ def write_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
 
 
 def _cell(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     text = "" if value is None else str(value)
     if not isinstance(value, str) or PLAIN_NUMBER.fullmatch(text):
         return text

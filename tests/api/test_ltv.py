@@ -114,7 +114,7 @@ def test_a_group_is_worth_the_sum_of_its_months(ask: Ask) -> None:
 def test_the_formula_of_a_group_is_of_one_account_of_it(ask: Ask) -> None:
     """7,800 / 12 / 2 accounts x .5 / .02."""
     found = ask("/ltv/summary?group_by=segment&gross_margin=0.5").json
-    values = {each["group"]: each["ltv_formula"] for each in found["data"]}
+    values = {each["group"]: each["ltv_formula_per_account"] for each in found["data"]}
     assert values == {"smb": {"amount": "8125.00", "currency": "USD"}, "enterprise": None}
 
 

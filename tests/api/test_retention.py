@@ -30,7 +30,7 @@ def test_all_accounts_are_one_group_unless_asked_otherwise(ask: Ask) -> None:
 def test_as_csv_each_month_is_a_line(ask: Ask) -> None:
     lines = ask("/retention?format=csv").data.decode("utf-8-sig").split("\r\n")
     assert lines[:3] == [
-        "group,month,retention,lower,upper,at_risk,level",
-        "all,0,1.0,1.0,1.0,10,0.95",
-        "all,1,0.9,0.8,0.95,9,0.95",
+        "group,month,retention,lower,upper,at_risk,level,as_of,known_at",
+        "all,0,1.0,1.0,1.0,10,0.95,2026-03-01,2026-02-28T20:00:00Z",
+        "all,1,0.9,0.8,0.95,9,0.95,2026-03-01,2026-02-28T20:00:00Z",
     ]

@@ -4,6 +4,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from sqlalchemy import delete, select
 
 from app.db import transaction
@@ -36,7 +37,7 @@ def test_arr_adds_up_lines_at_the_rate_of_the_day(ask: Ask) -> None:
     assert amounts(answer) == {"all": "15800.00 USD"}
     assert answer.json["data"][0]["accounts"] == 3
     assert answer.json["data"][0]["lines"] == 3
-    assert answer.json["fx"] == {"currency": "USD", "basis": "period_end", "reason": None}
+    assert answer.json["fx"] == {"currency": "USD", "basis": "period_end", "on": None, "reason": None}
     assert answer.json["meta"]["as_of"] == "2026-03-01"
     assert answer.json["meta"]["known_at"] == "2026-02-28T20:00:00Z"
     assert answer.json["meta"]["model_run_id"] is None
@@ -93,6 +94,24 @@ def test_rates_are_of_the_close_date_the_day_or_one_day_for_all(ask: Ask, compan
     needs = ask("/revenue/arr?fx=constant")
     assert needs.status_code == 400
     assert "fx_on" in needs.json["detail"]
+    assert ask("/revenue/arr?fx=constant&fx_on=2025-12-31").json["fx"]["on"] == "2025-12-31"
+    assert ask("/revenue/bookings?fx=constant").json["fx"]["on"] == "2025-01-01"  # the first booking
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/revenue/bookings?fx_on=2025-01-01", "fx_on"),
+        ("/revenue/arr?fx=period_end&fx_on=2025-01-01", "fx_on"),
+        ("/revenue/bookings?fx=none&currency=EUR", "currency"),
+        ("/revenue/arr?group_by=currency&currency=EUR", "currency"),
+        ("/revenue/arr?group_by=currency&fx=booked", "fx"),
+    ],
+)
+def test_a_parameter_that_would_be_ignored_is_refused(ask: Ask, path: str, field: str) -> None:
+    answer = ask(path)
+    assert answer.status_code == 400
+    assert [each["field"] for each in answer.json["errors"]] == [field]
 
 
 FX = {
@@ -239,8 +258,12 @@ def test_a_bad_parameter_is_named(ask: Ask) -> None:
 
 
 def test_csv_has_plain_numbers_with_their_currency_beside_them(ask: Ask) -> None:
-    arr = ask("/revenue/arr?group_by=currency&format=csv").data.decode("utf-8-sig").split("\r\n")
-    assert arr[0] == "group,label,arr,in_grace,currency,accounts,lines"
-    assert arr[2] == "JPY,JPY,1200000,0,JPY,1,1"
+    answer = ask("/revenue/arr?group_by=currency&format=csv")
+    arr = answer.data.decode("utf-8-sig").split("\r\n")
+    assert arr[0] == "group,label,arr,in_grace,currency,accounts,lines,fx,fx_on,as_of,known_at"
+    assert arr[2] == "JPY,JPY,1200000,0,JPY,1,1,,,2026-03-01,2026-02-28T20:00:00Z"
+    assert "revenue-arr-2026-03-01.csv" in answer.headers["Content-Disposition"]
+    constant = ask("/revenue/arr?fx=constant&fx_on=2026-01-01&format=csv").data.decode("utf-8-sig").split("\r\n")
+    assert constant[1] == "all,all,15800.00,0.00,USD,3,3,constant,2026-01-01,2026-03-01,2026-02-28T20:00:00Z"
     bookings = ask("/revenue/bookings?period=2026&format=csv").data.decode("utf-8-sig").split("\r\n")
-    assert bookings[1] == "2026,2026-01-01,2026-03-01,all,all,100.00,USD,1,1"
+    assert bookings[1] == "2026,2026-01-01,2026-03-01,all,all,100.00,USD,1,1,,,2026-03-01,2026-02-28T20:00:00Z"

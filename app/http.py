@@ -17,7 +17,7 @@ from marshmallow import Schema, ValidationError, fields
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 from werkzeug.routing import BaseConverter
 
 from app.config import Settings
@@ -307,7 +307,9 @@ def answer_error(error: Exception) -> ResponseReturnValue:
     if request.path.startswith(PROGRAM_PATHS):
         response = current_app.make_response(problem_details(problem))
     else:
-        response = current_app.make_response(application().error_page(problem))
+        # Where the host is none of ours, no address can be made, and so no page.
+        show = plain_error_page if isinstance(error, SecurityError) else application().error_page
+        response = current_app.make_response(show(problem))
     for name, value in problem.headers.items():
         response.headers.setdefault(name, value)
     return response

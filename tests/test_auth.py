@@ -195,7 +195,13 @@ def test_a_change_from_another_site_is_refused_even_with_the_token(client: Flask
     log_in(client)
     csrf = client.get("/me").json["csrf"]
     assert client.post("/change", headers={"X-CSRF-Token": csrf}).text == "changed"
-    for origin in ("https://evil.example", "null", "http://localhost.evil.example"):
+    for origin in (
+        "https://evil.example",
+        "null",
+        "http://localhost.evil.example",
+        "http://[",
+        "http://localhost@evil",
+    ):
         answer = client.post("/change", headers={"X-CSRF-Token": csrf, "Origin": origin})
         assert answer.status_code == 403
     assert client.post("/change", headers={"X-CSRF-Token": csrf, "Origin": "http://localhost"}).text == "changed"

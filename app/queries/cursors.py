@@ -10,6 +10,7 @@ from typing import Any
 from app.errors import Invalid
 
 LARGEST_KEY = 2**63 - 1
+LARGEST_TENURE = 2**31 - 1  # its column is narrower
 BAD_CURSOR = "This cursor is none of this list's; take it unchanged from the Link header, with the same sort."
 
 
@@ -53,7 +54,7 @@ def decode_cursor(cursor: str, *, sort: Sort) -> Position:
 
 
 def _key(value: Any) -> int:
-    if not isinstance(value, int) or not 0 < value <= LARGEST_KEY:
+    if type(value) is not int or not 0 < value <= LARGEST_KEY:
         raise ValueError
     return value
 
@@ -69,6 +70,7 @@ def _typed(value: Any, sort: Sort) -> Any:
         return None
     if sort.name == "renewal":
         return date.fromisoformat(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST_KEY <= value <= LARGEST_KEY:
+    largest = LARGEST_TENURE if sort.name == "tenure" else LARGEST_KEY
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -largest <= value <= largest:
         raise ValueError
     return value

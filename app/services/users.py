@@ -61,10 +61,11 @@ def verify_password(session: Session, *, email: str, password: str) -> int:
 
     A hash made with older parameters is renewed.
     """
+    address = email.strip().lower().replace("\0", "\ufffd")  # no database takes a NUL, so nobody has one
     row = session.execute(
         select(User)
         .join(Person, Person.id == User.person_id)
-        .where(Person.system == SYSTEM, Person.kind == "staff", Person.external_id == email.strip().lower())
+        .where(Person.system == SYSTEM, Person.kind == "staff", Person.external_id == address)
     ).scalar_one_or_none()
     try:
         HASHER.verify(row.password_hash if row else NOBODY, password[:LONGEST_PASSWORD])

@@ -14,6 +14,7 @@ from app.web.texts import gettext as _
 from app.web.words import CAUSES, DEAL_STAGES, DEAL_TYPES, ENTRY_KINDS, PRIORITIES, TOUCHES, word
 
 PAGE = 15
+LONGEST_NUMBER = 15  # digits that every database's key holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +71,12 @@ def _asked_position() -> Position | None:
         return None
     try:
         day, kind, number = text.split("~")
-        return date.fromisoformat(day), Kind(kind).value, int(number)
+        position = date.fromisoformat(day), Kind(kind).value, int(number)
     except ValueError:
-        raise Invalid("The address of this part of the timeline is damaged.") from None
+        position = None
+    if position is None or len(number) > LONGEST_NUMBER:
+        raise Invalid("The address of this part of the timeline is damaged.")
+    return position
 
 
 def _position_text(entry: Entry) -> str:

@@ -37,7 +37,12 @@ def test_a_user_is_known_by_mail_and_password_in_whatever_case_the_mail_is(engin
 
 @pytest.mark.parametrize(
     ("email", "password"),
-    [("ai@example.com", "wrong words entirely"), ("nobody@example.com", PASSWORD), ("ai@example.com", "")],
+    [
+        ("ai@example.com", "wrong words entirely"),
+        ("nobody@example.com", PASSWORD),
+        ("ai@example.com", ""),
+        ("ai\0", "\0"),
+    ],
 )
 def test_wrong_mail_and_wrong_password_are_told_apart_by_nobody(engine: Engine, email: str, password: str) -> None:
     add(engine)

@@ -201,7 +201,15 @@ def test_an_account_that_does_not_exist_is_a_page_in_the_same_design(client: Fla
 
 
 def test_a_damaged_place_in_the_timeline_is_refused(client: FlaskClient) -> None:
-    for place in ("x", "2026-01-01~touch", "2026-13-01~touch~1", "2026-01-01~nothing~1", "2026-01-01~touch~x"):
+    day = "2026-01-01"
+    for place in (
+        "x",
+        f"{day}~touch",
+        "2026-13-01~touch~1",
+        f"{day}~nothing~1",
+        f"{day}~touch~x",
+        f"{day}~touch~{2**70}",
+    ):
         assert client.get(f"/accounts/1?before={place}").status_code == 400
 
 

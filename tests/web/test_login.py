@@ -54,3 +54,9 @@ def test_a_form_without_its_token_is_refused_with_a_page_that_says_what_to_do(cl
 
 def test_whoever_is_logged_in_is_not_asked_again(client: FlaskClient) -> None:
     assert client.get("/login").location == "/"
+
+
+def test_a_host_that_is_not_ours_gets_no_page(visitor: FlaskClient) -> None:
+    answer = visitor.get("/accounts", headers={"Host": "evil.example"})
+    assert (answer.status_code, answer.mimetype) == (400, "text/plain")
+    assert "href" not in answer.text

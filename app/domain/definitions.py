@@ -33,8 +33,13 @@ DEFINITIONS = (
         unit="money",
         formula="sum of the amounts of won deals with first_on <= close date <= last_on",
         words="What was sold, by close date, one-off sales too. A source's amount finer than its currency is rounded "
-        "half-even once a deal; the remainder is spread over its lines by largest remainder.",
-        parameters=_MOMENT | {"period": "a month, fiscal quarter or fiscal year", "fx": "whose day's rate converts"},
+        "half-even once a deal; the remainder is spread over its lines by largest remainder. So is a conversion.",
+        parameters=_MOMENT
+        | {
+            "as_of": "the last day that counts; deals closed on it do",
+            "period": "a month, fiscal quarter or fiscal year",
+            "fx": "whose day's rate converts",
+        },
     ),
     Definition(
         id="arr@1",
@@ -69,7 +74,7 @@ DEFINITIONS = (
         formula="Kaplan-Meier: product over months t of (1 - churned(t) / at risk(t)), with late entry",
         words="The share of accounts still there by tenure in whole months, from what happened, without a model. The "
         "interval is exponential Greenwood at 95 %. Accounts come under observation when they start, or when the "
-        "company's records of churn do.",
+        "company's records of churn do; one that left and came back is counted as another.",
     ),
     Definition(
         id="health@1",
@@ -113,10 +118,11 @@ DEFINITIONS = (
     Definition(
         id="ltv_formula@1",
         name="Formula lifetime value",
-        unit="money",
+        unit="money an account",
         formula="monthly revenue an account x m / logo churn a month over the last 12 months",
         words="What other tools show, for comparison: no age, no horizon, no discount. Null where nothing churned. An "
-        "account's uses its own revenue and its segment's churn.",
+        "account's uses its own revenue and its segment's churn; a group's is of one average account, never "
+        "of all. Months at risk are whole ones.",
         parameters={"gross_margin": _LTV_PARAMETERS["gross_margin"]},
     ),
 )

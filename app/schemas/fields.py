@@ -86,7 +86,7 @@ class Meta(Schema):
     """What the figures of an answer rest on: enough to ask for the same again."""
 
     definitions = fields.List(fields.String(), metadata={"description": "see /definitions; a version never changes"})
-    as_of = Day(allow_none=True, metadata={"description": "figures are as of the start of this day"})
+    as_of = Day(allow_none=True, metadata={"description": "the day asked about; see the definition"})
     known_at = Instant(allow_none=True, metadata={"description": "from what was recorded up to this instant"})
     currency = Text(metadata={"description": "of the figures; null where each stands in its own"})
     freshness = fields.Nested(Freshness, allow_none=True)

@@ -8,16 +8,16 @@ import pytest
 from app.domain.definitions import DEFINITIONS
 
 PUBLISHED = {
-    "bookings@1": "3547eae54738e5ed",
+    "bookings@1": "959e6b15569e51a3",
     "arr@1": "ed49414fd4027da6",
     "churn@1": "a3102ae1e826dca7",
     "account_retention@1": "8469fb047ec3b91d",
-    "retention_km@1": "1ba7e2db3547fca5",
+    "retention_km@1": "946946a8ff6598c7",
     "health@1": "b395b0239dc03385",
     "ltv_residual@1": "34e9b7622d425e17",
     "ltv_expansion@1": "4ef10ad3fb7bc32d",
     "ltv_total@1": "8a0c2b46d639de58",
-    "ltv_formula@1": "c9fc157993b8b9ba",
+    "ltv_formula@1": "9fa3d42654a42003",
 }
 
 

@@ -9,11 +9,13 @@ from jobs.fit import fit_churn
 from jobs.night import Night
 from jobs.publish import publish_scores
 from jobs.score import score_accounts
+from jobs.statistics import refresh_statistics
 from jobs.steps import Clock, Result, Step, open_run, run_steps
 
 STEPS: tuple[Step[Night], ...] = (
     Step("fit", fit_churn),
     Step("score", score_accounts),
+    Step("statistics", refresh_statistics),
     Step("publish", publish_scores),
 )
 

@@ -97,7 +97,7 @@ def load_companions(
 ) -> dict[int, Companion]:
     """Plan, customer success manager and top driver of each of a page of accounts."""
     day = run.as_of if run else today
-    plans, csms = _plans(session, account_ids, on=day), load_csms(session, account_ids, on=today)
+    plans, csms = _plans(session, account_ids, on=day), _csms_of(session, account_ids, on=today)
     drivers = _top_drivers(session, account_ids, run_id=run.id) if run else {}
     return {i: Companion(plans.get(i), csms.get(i), drivers.get(i)) for i in account_ids}
 
@@ -123,7 +123,7 @@ def _plans(session: Session, account_ids: Sequence[int], *, on: date) -> dict[in
     return {row[0]: row[1] for row in rows}
 
 
-def load_csms(session: Session, account_ids: Sequence[int], *, on: date) -> dict[int, str]:
+def _csms_of(session: Session, account_ids: Sequence[int], *, on: date) -> dict[int, str]:
     """The name of the customer success manager of each account that has one on that day."""
     rows = session.execute(
         select(Assignment.account_id, Person.name)

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from app.auth import signed_in
 from app.errors import NotReady
 from app.http import database
-from app.queries.account_list import load_csms
+from app.queries.account_list import load_companions
 from app.queries.accounts import AccountDetail, AccountRow, load_account
 from app.queries.contracts import load_contracts
 from app.queries.onboarding import load_onboarding_plans
@@ -91,12 +91,14 @@ def _figures(detail: AccountDetail, row: AccountRow, *, moment: Moment) -> Itera
     has_arr = row.status not in (None, "not_applicable")
     grace = _("in grace: the term ended and nobody has renewed") if row.status == "in_grace" else ""
     yield Figure(_("ARR"), show_money(row.arr_minor, moment.currency) if has_arr else NONE, grace)
-    plans = list(dict.fromkeys(product.plan or product.name for product in detail.products))
-    yield Figure(_("Plan"), plans[0] if plans else NONE, ", ".join(plans[1:]))
+    companion = load_companions(database(), [row.id], run=detail.run, today=moment.today)[row.id]
+    others = dict.fromkeys(product.plan or product.name for product in detail.products)
+    others.pop(companion.plan or "", None)
+    yield Figure(_("Plan"), companion.plan or NONE, ", ".join(others))
     since = _("since %(day)s", day=show_day(row.started_on)) if row.started_on else ""
     yield Figure(_("Tenure"), show_tenure(row.tenure_months), since)
     if row.renewal_on and pays:
         yield Figure(_("Renewal"), show_day(row.renewal_on), show_days_until((row.renewal_on - moment.as_of).days))
     else:
         yield Figure(_("Renewal"), NONE, _("month by month") if pays else "")
-    yield Figure(_("CSM"), load_csms(database(), [row.id], on=moment.today).get(row.id, _("nobody")))
+    yield Figure(_("CSM"), companion.csm or _("nobody"))

@@ -69,6 +69,7 @@ def test_the_night_published_a_score_for_every_account(example_engine: Engine, w
         assert [step.name for step in session.scalars(select(JobStep).order_by(JobStep.id))] == [
             "fit",
             "score",
+            "statistics",
             "publish",
         ]
     live = [score for score in scores if score.churn_probability is not None]

@@ -13,12 +13,19 @@ from typing import Any, TypeVar
 from flask import Response, g, request
 from sqlalchemy.exc import OperationalError
 
-from app.db import transaction
+from app.db import reading, transaction
 from app.errors import Misconfigured, NotAllowed, NotAuthenticated
 from app.http import SAFE_METHODS, Application, application, database, now
 from app.queries.callers import ABSOLUTE_LIMIT, Program, SignedIn, find_program, find_signed_in
 from app.services.tokens import SCOPES, note_token_use
-from app.services.users import end_old_sessions, end_session, note_session_use, start_session, verify_password
+from app.services.users import (
+    accept_proof,
+    end_old_sessions,
+    end_session,
+    note_session_use,
+    start_session,
+    verify_password,
+)
 
 PUBLIC = "public"
 SIGNED_IN = "signed in"
@@ -134,10 +141,12 @@ def _bearer() -> str | None:
 
 def log_in(email: str, password: str) -> None:
     """Open a session for whoever the address and password belong to; the answer carries its cookie."""
-    user_id = verify_password(database(), email=email, password=password)
+    with reading(application().engine) as session:
+        proof = verify_password(session, email=email, password=password)
+    accept_proof(database(), proof, password=password)
     _end_current_session()
     end_old_sessions(database(), now=now())
-    g.new_session_id = start_session(database(), user_id=user_id, now=now()).id
+    g.new_session_id = start_session(database(), user_id=proof.user_id, now=now()).id
 
 
 def log_out() -> None:

@@ -269,6 +269,13 @@ def test_a_busy_database_does_not_stop_a_reader(app: Application, client: FlaskC
     assert answer.text == "figures"
 
 
+def test_a_wrong_password_waits_for_no_writer_and_holds_none_up(app: Application, client: FlaskClient) -> None:
+    """Whoever guesses passwords must not keep an import from the only lock that SQLite's writers have."""
+    with transaction(app.engine) as writer:
+        writer.execute(select(Token.id))
+        assert log_in(client, password="another phrase altogether").status_code == 401
+
+
 def test_a_person_may_read_what_their_role_includes(client: FlaskClient) -> None:
     log_in(client)
     assert client.get("/api/figures").text == "figures"

@@ -24,6 +24,15 @@ LONGEST_PASSWORD = 1000  # hashing costs by length; nobody types more
 HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, type=Type.ID)
 # Checked where no user is found, so that the answer takes as long as for a wrong password.
 NOBODY = HASHER.hash(secrets.token_urlsafe(16))
+NOT_TOGETHER = "That address and password do not belong together."
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Whose password was right, and the hash that it was right for."""
+
+    user_id: int
+    password_hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +65,10 @@ def add_user(session: Session, change: Change, *, name: str, email: str, passwor
     return user.id
 
 
-def verify_password(session: Session, *, email: str, password: str) -> int:
-    """The id of the active user with this address and password, else NotAuthenticated.
+def verify_password(session: Session, *, email: str, password: str) -> Proof:
+    """Who the active user with this address and password is, else NotAuthenticated.
 
-    A hash made with older parameters is renewed.
+    Hashing takes long and only reads: no transaction that writes should wait for it.
     """
     address = email.strip().lower().replace("\0", "\ufffd")  # no database takes a NUL, so nobody has one
     row = session.execute(
@@ -72,10 +81,17 @@ def verify_password(session: Session, *, email: str, password: str) -> int:
     except (VerificationError, InvalidHashError):
         row = None
     if row is None or not row.is_active:
-        raise NotAuthenticated("That address and password do not belong together.")
+        raise NotAuthenticated(NOT_TOGETHER)
+    return Proof(row.id, row.password_hash)
+
+
+def accept_proof(session: Session, proof: Proof, *, password: str) -> None:
+    """Renew a hash made with older parameters. Raises NotAuthenticated if the password was changed since the proof."""
+    row = session.get(User, proof.user_id, with_for_update=True)
+    if row is None or row.password_hash != proof.password_hash:
+        raise NotAuthenticated(NOT_TOGETHER)
     if HASHER.check_needs_rehash(row.password_hash):
         row.password_hash = HASHER.hash(password)
-    return row.id
 
 
 def change_password(session: Session, *, user_id: int, password: str) -> None:

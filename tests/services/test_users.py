@@ -12,6 +12,7 @@ from app.models.users import User, UserSession
 from app.queries.callers import find_signed_in
 from app.services.changes import recording
 from app.services.users import (
+    accept_proof,
     add_user,
     change_password,
     end_old_sessions,
@@ -32,7 +33,7 @@ def add(engine: Engine, *, name: str = "Ai", email: str = "ai@example.com", pass
 def test_a_user_is_known_by_mail_and_password_in_whatever_case_the_mail_is(engine: Engine) -> None:
     user_id = add(engine, email=" Ai@Example.com ")
     with transaction(engine) as session:
-        assert verify_password(session, email="AI@example.COM", password=PASSWORD) == user_id
+        assert verify_password(session, email="AI@example.COM", password=PASSWORD).user_id == user_id
 
 
 @pytest.mark.parametrize(
@@ -72,10 +73,21 @@ def test_a_hash_of_older_parameters_is_renewed_at_log_in(engine: Engine) -> None
     with transaction(engine) as session:
         session.execute(update(User).values(password_hash=old))
     with transaction(engine) as session:
-        verify_password(session, email="ai@example.com", password=PASSWORD)
+        proof = verify_password(session, email="ai@example.com", password=PASSWORD)
+        accept_proof(session, proof, password=PASSWORD)
     with transaction(engine) as session:
         assert session.scalars(select(User.password_hash)).one() != old
         verify_password(session, email="ai@example.com", password=PASSWORD)
+
+
+def test_a_password_changed_between_proof_and_log_in_no_longer_counts(engine: Engine) -> None:
+    user_id = add(engine)
+    with reading(engine) as session:
+        proof = verify_password(session, email="ai@example.com", password=PASSWORD)
+    with transaction(engine) as session:
+        change_password(session, user_id=user_id, password="four quite unrelated words")
+    with transaction(engine) as session, pytest.raises(NotAuthenticated):
+        accept_proof(session, proof, password=PASSWORD)
 
 
 @pytest.mark.parametrize("password", ["short", "aaaaaaaaaaaaaaa", "ai@example.com", "x" * 1001])
@@ -106,7 +118,9 @@ def test_a_new_password_replaces_the_old_one_and_ends_sessions(engine: Engine) -
         assert session.scalars(select(UserSession.user_id)).all() == []
         with pytest.raises(NotAuthenticated):
             verify_password(session, email="ai@example.com", password=PASSWORD)
-        assert verify_password(session, email="ai@example.com", password="four quite unrelated words") == user_id
+        assert (
+            verify_password(session, email="ai@example.com", password="four quite unrelated words").user_id == user_id
+        )
         with pytest.raises(NotFound):
             change_password(session, user_id=user_id + 1, password=PASSWORD)
 

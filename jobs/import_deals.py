@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from app.db import reading
 from app.domain.money import Money
+from app.queries.ids import find_contracts
 from app.services.deal_terms import DealRefused, settle
 from app.services.deals import WON, record_deals
 from app.services.sources import Recorded, Refusal
@@ -113,6 +114,7 @@ def import_deals(run: ImportUnderWay) -> None:
             chunk = []
     if chunk:
         _import_chunk(run, chunk)
+    _name_later_ones(run)
 
 
 def _without_repeated_heads(parts: list[DealPart]) -> Iterator[DealPart]:
@@ -141,7 +143,8 @@ def _import_chunk(run: ImportUnderWay, chunk: Sequence[Assembled]) -> None:
     if run.options.is_check:
         recorded = Recorded(Outcome(), _check(run, deals))
     else:
-        recorded = run.record(lambda session, change: record_deals(session, change, source=run.source, deals=deals))
+        recorded = _record(run, deals)
+        run.deals_to_repeat += _naming_later_ones(run, deals)
     run.report.noun("deal").count(recorded)
     for refusal in recorded.refusals:
         _refuse(run, chunk[refusal.position], refusal=refusal)
@@ -151,6 +154,25 @@ def _import_chunk(run: ImportUnderWay, chunk: Sequence[Assembled]) -> None:
             _add_up(run, closed)
     run.deals_done += len(chunk)
     run.options.progress("deals", run.deals_done)
+
+
+def _record(run: ImportUnderWay, deals: Sequence[ClosedDeal]) -> Recorded:
+    return run.record(lambda session, change: record_deals(session, change, source=run.source, deals=deals))
+
+
+def _naming_later_ones(run: ImportUnderWay, deals: Sequence[ClosedDeal]) -> list[ClosedDeal]:
+    """The deals that renew or supersede one which has not been recorded yet."""
+    names = [(each, {each.deal.renewal_of, each.deal.supersedes} - {None}) for each in deals]
+    with reading(run.engine) as session:
+        wanted = {name for _, named in names for name in named if name}
+        known = set(find_contracts(session, run.source.system, deals=wanted))
+    return [each for each, named in names if named - known]
+
+
+def _name_later_ones(run: ImportUnderWay) -> None:
+    """Record once more the deals that name one further on in the files: by now it has its contract."""
+    for start in range(0, len(run.deals_to_repeat), DEAL_CHUNK):
+        _record(run, run.deals_to_repeat[start : start + DEAL_CHUNK])
 
 
 def _check(run: ImportUnderWay, deals: Sequence[ClosedDeal]) -> tuple[Refusal, ...]:

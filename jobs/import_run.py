@@ -21,6 +21,7 @@ from app.services.usage import Owners
 from integrations.files.mapping import FileMap, ImportMapping
 from integrations.files.parser import FileParser
 from integrations.files.reader import BadRow, Reader
+from integrations.files.rows import ClosedDeal
 from integrations.files.spool import Place, Spool
 from jobs.import_report import ImportReport
 
@@ -86,6 +87,7 @@ class ImportUnderWay:
     products_named: set[str] = field(default_factory=set)
     unknown_accounts: set[str] = field(default_factory=set)
     deals_done: int = 0
+    deals_to_repeat: list[ClosedDeal] = field(default_factory=list)
     _read_through: set[int] = field(default_factory=set)
 
     def record(self, write: Callable[[Session, Change], R]) -> R:

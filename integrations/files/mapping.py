@@ -11,6 +11,7 @@ from datetime import date, datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 from app.domain.money import MoneyError, check_currency
 from integrations.files.nouns import NOUNS
@@ -119,8 +120,7 @@ def _read_mapping(document: Mapping[str, Any], *, title: str) -> ImportMapping:
     _refuse_unknown(document, TOP_KEYS, place="")
     backfill = _table(document, "backfill", place="")
     _refuse_unknown(backfill, ("lag_days",), place="backfill")
-    company = _table(document, "company", place="")
-    _refuse_unknown(company, COMPANY_KEYS, place="company")
+    company = _company(document)
     files = document.get("files")
     if not isinstance(files, list) or not files:
         raise MappingError("files: name at least one file, as [[files]] with a `name`")
@@ -135,6 +135,21 @@ def _read_mapping(document: Mapping[str, Any], *, title: str) -> ImportMapping:
         company=company,
         files=tuple(_read_file(file, place=f"files[{number}]") for number, file in enumerate(files, start=1)),
     )
+
+
+def _company(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    company = _table(document, "company", place="")
+    _refuse_unknown(company, COMPANY_KEYS, place="company")
+    zone, month = company.get("reporting_timezone", "UTC"), company.get("fiscal_year_start_month", 1)
+    if zone not in available_timezones():
+        raise MappingError(f"company.reporting_timezone: {zone!r} is no time zone; use a name such as Asia/Tokyo")
+    if month not in range(1, 13):
+        raise MappingError(f"company.fiscal_year_start_month: {month!r} is not a month from 1 to 12")
+    if "reporting_currency" in company:
+        _currency(company["reporting_currency"], place="company.reporting_currency")
+    if not isinstance(company.get("tracked_from", date.min), date):
+        raise MappingError("company.tracked_from: must be a date such as 2021-01-01, without quotes")
+    return company
 
 
 def _read_file(table: Any, *, place: str) -> FileMap:
@@ -291,11 +306,11 @@ def _date(value: Any) -> date | None:
     return value
 
 
-def _currency(value: Any) -> str:
+def _currency(value: Any, place: str = "currency") -> str:
     try:
         return check_currency(str(value))
     except MoneyError as error:
-        raise MappingError(f"currency: {error}") from None
+        raise MappingError(f"{place}: {error}") from None
 
 
 def _encoding(table: Mapping[str, Any], place: str) -> str:

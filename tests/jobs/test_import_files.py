@@ -301,6 +301,20 @@ def test_a_line_that_is_gone_from_its_deal_is_withdrawn(engine: Engine, run) -> 
     assert rows(engine, line.amount_minor, where=[line.superseded_change_id.is_(None)]) == [(100000,)]
 
 
+def test_a_renewal_finds_the_contract_it_renews_wherever_that_is_read(engine: Engine, run, tmp_path: Path) -> None:
+    mapping = MAPPING.replace('account = "account"\nstage', 'account = "account"\nrenewal_of = "renews"\nstage')
+    (tmp_path / "crm.toml").write_text(mapping)
+    deals = "deal,account,stage,closed,currency,total,renews\nR,A,won,2025-01-01,USD,,D0000\n"
+    deals += "".join(f"D{number:04d},A,won,2024-01-01,USD,,\n" for number in range(600, -1, -1))
+    lines = "deal,line,product,amount,starts,ends\nR,1,Gold,5,2025-01-01,2025-12-31\n"
+    lines += "".join(f"D{number:04d},1,Gold,5,2024-01-01,2024-12-31\n" for number in range(601))
+    files = {"accounts.csv": FILES["accounts.csv"], "deals.csv": deals, "lines.csv": lines}
+    run(files)
+    named = ContractVersion.renewal_of_id.is_not(None), ContractVersion.superseded_change_id.is_(None)
+    assert len(rows(engine, ContractVersion.starts_on, where=named)) == 1
+    assert not run(files).has_changed_something
+
+
 def test_a_parent_that_is_read_later_is_linked_and_a_circle_is_refused(engine: Engine, run) -> None:
     many = "".join(f"C{number:04d},C,,\n" for number in range(1100))
     report = run({"accounts.csv": "id,name,parent,employees\nA,Alpha,Z,1\nQ,Queer,NONE,1\n" + many + "Z,Zeta,,1\n"})

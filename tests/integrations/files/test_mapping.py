@@ -74,6 +74,16 @@ def test_each_ready_mapping_is_found_by_its_name(name):
         ("[[files]]", "[files]", r"files: name at least one file, as \[\[files\]\]"),
         ('system = "crm"', 'system = "crm"\nas_of = "soon"', r"as_of: must be a date such as 2024-12-31"),
         ('id = "Id"', 'id = "Id"\nid = "x"', r"not valid TOML"),
+        *[
+            ("[backfill]", f"[company]\n{line}\n[backfill]", rf"company\.{message}")
+            for line, message in (
+                ('reporting_timezone = "Tokyo"', "reporting_timezone: 'Tokyo' is no time zone"),
+                ("fiscal_year_start_month = 13", "fiscal_year_start_month: 13 is not a month"),
+                ('reporting_currency = "YEN"', "reporting_currency: 'YEN' is not a currency"),
+                ('tracked_from = "2021"', "tracked_from: must be a date"),
+                ("grace = 3", "grace: there is no such key"),
+            )
+        ],
     ],
 )
 def test_a_mistake_is_named_with_its_place_and_the_remedy(tmp_path, old, new, message):

@@ -21,7 +21,7 @@ class AccountVersion(Version, Base):
 
     __tablename__ = "account_versions"
 
-    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"), index=True)
     valid_from: Mapped[date]
     valid_to: Mapped[date | None]
     name: Mapped[str] = mapped_column(String(300))
@@ -72,7 +72,7 @@ class Assignment(Version, Base):
 
     __tablename__ = "assignments"
 
-    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"), index=True)
     role: Mapped[str] = mapped_column(String(30))  # csm, account_owner, inside_sales
     person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"), index=True)
     valid_from: Mapped[date]

@@ -23,7 +23,7 @@ class ContractVersion(Version, Base):
 
     __tablename__ = "contract_versions"
 
-    contract_id: Mapped[int] = mapped_column(ForeignKey("contracts.id"))
+    contract_id: Mapped[int] = mapped_column(ForeignKey("contracts.id"), index=True)
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"), index=True)
     starts_on: Mapped[date]
     ends_on: Mapped[date | None]
@@ -57,7 +57,7 @@ class ContractLineVersion(Version, Base):
 
     __tablename__ = "contract_line_versions"
 
-    contract_line_id: Mapped[int] = mapped_column(ForeignKey("contract_lines.id"))
+    contract_line_id: Mapped[int] = mapped_column(ForeignKey("contract_lines.id"), index=True)
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"))
     product_id: Mapped[int] = mapped_column(ForeignKey("products.id"), index=True)
     kind: Mapped[str] = mapped_column(String(20))  # recurring, one_time, usage_based, trial

@@ -24,7 +24,7 @@ class DealVersion(Version, Base):
 
     __tablename__ = "deal_versions"
 
-    deal_id: Mapped[int] = mapped_column(ForeignKey("deals.id"))
+    deal_id: Mapped[int] = mapped_column(ForeignKey("deals.id"), index=True)
     account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id"))
     name: Mapped[str | None] = mapped_column(String(300))
     stage: Mapped[str] = mapped_column(String(10))  # open, won, lost

@@ -19,7 +19,7 @@ class Product(Recorded, Base):
 class ProductVersion(Version, Base):
     __tablename__ = "product_versions"
 
-    product_id: Mapped[int] = mapped_column(ForeignKey("products.id"))
+    product_id: Mapped[int] = mapped_column(ForeignKey("products.id"), index=True)
     valid_from: Mapped[date]
     valid_to: Mapped[date | None]
     name: Mapped[str] = mapped_column(String(300))

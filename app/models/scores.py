@@ -88,6 +88,8 @@ class Score(Base):
         Index("ix_scores_run_id_health", "run_id", "health"),
         Index("ix_scores_run_id_arr_minor", "run_id", "arr_minor"),
         Index("ix_scores_run_id_ltv_residual_minor", "run_id", "ltv_residual_minor"),
+        Index("ix_scores_run_id_renewal_on", "run_id", "renewal_on"),
+        Index("ix_scores_run_id_tenure_months", "run_id", "tenure_months"),
     )
 
 

@@ -59,6 +59,10 @@ class Version(Recorded):
 
 
 def current_version_index(name: str, *columns: str) -> Index:
-    """A unique index over the rows in force: at most one newest version of a thing."""
+    """A unique index over the rows in force: at most one newest version of a thing.
+
+    "As known at" cannot use it, since it also asks for rows that were replaced later: what is looked
+    up by a thing's id at an instant needs an index on that id besides.
+    """
     in_force = text("superseded_change_id IS NULL")
     return Index(name, *columns, unique=True, sqlite_where=in_force, postgresql_where=in_force)

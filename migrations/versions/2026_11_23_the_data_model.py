@@ -316,6 +316,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_account_versions")),
     )
+    op.create_index(op.f("ix_account_versions_account_id"), "account_versions", ["account_id"], unique=False)
     op.create_index(op.f("ix_account_versions_change_id"), "account_versions", ["change_id"], unique=False)
     op.create_index("ix_account_versions_name", "account_versions", ["name"], unique=False)
     op.create_index(
@@ -370,6 +371,7 @@ def upgrade() -> None:
     op.create_index("ix_deal_versions_account_id_closed_on", "deal_versions", ["account_id", "closed_on"], unique=False)
     op.create_index(op.f("ix_deal_versions_change_id"), "deal_versions", ["change_id"], unique=False)
     op.create_index("ix_deal_versions_closed_on", "deal_versions", ["closed_on"], unique=False)
+    op.create_index(op.f("ix_deal_versions_deal_id"), "deal_versions", ["deal_id"], unique=False)
     op.create_index(
         op.f("ix_deal_versions_superseded_change_id"), "deal_versions", ["superseded_change_id"], unique=False
     )
@@ -544,6 +546,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_product_versions")),
     )
     op.create_index(op.f("ix_product_versions_change_id"), "product_versions", ["change_id"], unique=False)
+    op.create_index(op.f("ix_product_versions_product_id"), "product_versions", ["product_id"], unique=False)
     op.create_index(
         op.f("ix_product_versions_superseded_change_id"), "product_versions", ["superseded_change_id"], unique=False
     )
@@ -593,6 +596,8 @@ def upgrade() -> None:
     op.create_index("ix_scores_run_id_churn_probability", "scores", ["run_id", "churn_probability"], unique=False)
     op.create_index("ix_scores_run_id_health", "scores", ["run_id", "health"], unique=False)
     op.create_index("ix_scores_run_id_ltv_residual_minor", "scores", ["run_id", "ltv_residual_minor"], unique=False)
+    op.create_index("ix_scores_run_id_renewal_on", "scores", ["run_id", "renewal_on"], unique=False)
+    op.create_index("ix_scores_run_id_tenure_months", "scores", ["run_id", "tenure_months"], unique=False)
     op.create_table(
         "template_milestones",
         sa.Column("template_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -651,6 +656,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_assignments")),
     )
+    op.create_index(op.f("ix_assignments_account_id"), "assignments", ["account_id"], unique=False)
     op.create_index(op.f("ix_assignments_change_id"), "assignments", ["change_id"], unique=False)
     op.create_index(op.f("ix_assignments_person_id"), "assignments", ["person_id"], unique=False)
     op.create_index(op.f("ix_assignments_superseded_change_id"), "assignments", ["superseded_change_id"], unique=False)
@@ -703,6 +709,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_contract_versions_account_id"), "contract_versions", ["account_id"], unique=False)
     op.create_index(op.f("ix_contract_versions_change_id"), "contract_versions", ["change_id"], unique=False)
+    op.create_index(op.f("ix_contract_versions_contract_id"), "contract_versions", ["contract_id"], unique=False)
     op.create_index(
         op.f("ix_contract_versions_superseded_change_id"), "contract_versions", ["superseded_change_id"], unique=False
     )
@@ -955,6 +962,9 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_contract_line_versions_change_id"), "contract_line_versions", ["change_id"], unique=False)
     op.create_index(
+        op.f("ix_contract_line_versions_contract_line_id"), "contract_line_versions", ["contract_line_id"], unique=False
+    )
+    op.create_index(
         op.f("ix_contract_line_versions_product_id"), "contract_line_versions", ["product_id"], unique=False
     )
     op.create_index(
@@ -997,6 +1007,7 @@ def downgrade() -> None:
     )
     op.drop_index(op.f("ix_contract_line_versions_superseded_change_id"), table_name="contract_line_versions")
     op.drop_index(op.f("ix_contract_line_versions_product_id"), table_name="contract_line_versions")
+    op.drop_index(op.f("ix_contract_line_versions_contract_line_id"), table_name="contract_line_versions")
     op.drop_index(op.f("ix_contract_line_versions_change_id"), table_name="contract_line_versions")
     op.drop_index("ix_contract_line_versions_account_id_starts_on", table_name="contract_line_versions")
     op.drop_table("contract_line_versions")
@@ -1060,6 +1071,7 @@ def downgrade() -> None:
         postgresql_where=sa.text("superseded_change_id IS NULL"),
     )
     op.drop_index(op.f("ix_contract_versions_superseded_change_id"), table_name="contract_versions")
+    op.drop_index(op.f("ix_contract_versions_contract_id"), table_name="contract_versions")
     op.drop_index(op.f("ix_contract_versions_change_id"), table_name="contract_versions")
     op.drop_index(op.f("ix_contract_versions_account_id"), table_name="contract_versions")
     op.drop_table("contract_versions")
@@ -1074,12 +1086,15 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_assignments_superseded_change_id"), table_name="assignments")
     op.drop_index(op.f("ix_assignments_person_id"), table_name="assignments")
     op.drop_index(op.f("ix_assignments_change_id"), table_name="assignments")
+    op.drop_index(op.f("ix_assignments_account_id"), table_name="assignments")
     op.drop_table("assignments")
     op.drop_index(op.f("ix_usage_days_change_id"), table_name="usage_days")
     op.drop_index("ix_usage_days_account_id_day", table_name="usage_days")
     op.drop_table("usage_days")
     op.drop_index(op.f("ix_template_milestones_change_id"), table_name="template_milestones")
     op.drop_table("template_milestones")
+    op.drop_index("ix_scores_run_id_tenure_months", table_name="scores")
+    op.drop_index("ix_scores_run_id_renewal_on", table_name="scores")
     op.drop_index("ix_scores_run_id_ltv_residual_minor", table_name="scores")
     op.drop_index("ix_scores_run_id_health", table_name="scores")
     op.drop_index("ix_scores_run_id_churn_probability", table_name="scores")
@@ -1093,6 +1108,7 @@ def downgrade() -> None:
         postgresql_where=sa.text("superseded_change_id IS NULL"),
     )
     op.drop_index(op.f("ix_product_versions_superseded_change_id"), table_name="product_versions")
+    op.drop_index(op.f("ix_product_versions_product_id"), table_name="product_versions")
     op.drop_index(op.f("ix_product_versions_change_id"), table_name="product_versions")
     op.drop_table("product_versions")
     op.drop_index(
@@ -1139,6 +1155,7 @@ def downgrade() -> None:
         postgresql_where=sa.text("superseded_change_id IS NULL"),
     )
     op.drop_index(op.f("ix_deal_versions_superseded_change_id"), table_name="deal_versions")
+    op.drop_index(op.f("ix_deal_versions_deal_id"), table_name="deal_versions")
     op.drop_index("ix_deal_versions_closed_on", table_name="deal_versions")
     op.drop_index(op.f("ix_deal_versions_change_id"), table_name="deal_versions")
     op.drop_index("ix_deal_versions_account_id_closed_on", table_name="deal_versions")
@@ -1154,6 +1171,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_account_versions_superseded_change_id"), table_name="account_versions")
     op.drop_index("ix_account_versions_name", table_name="account_versions")
     op.drop_index(op.f("ix_account_versions_change_id"), table_name="account_versions")
+    op.drop_index(op.f("ix_account_versions_account_id"), table_name="account_versions")
     op.drop_table("account_versions")
     op.drop_index(op.f("ix_texts_change_id"), table_name="texts")
     op.drop_table("texts")

@@ -36,6 +36,11 @@ REASONS = {
     "not_applicable": "Not applicable: no account has recurring revenue, so there is nothing to retain.",
 }
 
+OTHER_CHURNS = (
+    " {others} more lie outside the months that can be learned from: before the first tracked month, or of accounts "
+    "that came and went between two landmarks."
+)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
@@ -64,6 +69,8 @@ def fit_churn(night: Night, _results: Mapping[str, Result]) -> Write:
         fitted, basis, why = _fit(facts, table, options=replace(options, defaults_only=True)), "prior", "guarded"
     churns = fitted.model.n_churns if basis != "segment" else int(facts.spells.churned.sum())
     reason = REASONS[why].format(churns=churns, months=fitted.model.account_months)
+    if basis in {"account", "prior"} and (others := int(facts.spells.churned.sum()) - churns):
+        reason += OTHER_CHURNS.format(others=others)
     is_held_back = basis == "account" and not fitted.is_acceptable
 
     def write(session: Session) -> Result:

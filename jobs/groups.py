@@ -26,13 +26,15 @@ def curve_rows(scoring: Scoring) -> tuple[type[RetentionCurve], list[Row]]:
 
 
 def draw_rows(scoring: Scoring) -> tuple[type[GroupDraws], list[Row]]:
-    """Expected revenue and joint draws of each group of each cut that has live accounts."""
+    """Expected revenue and joint draws of each group of each cut that has revenue."""
     return GroupDraws, [row for cut in scoring.labels for row in _cut(scoring, cut)]
 
 
 def _cut(scoring: Scoring, cut: str) -> list[Row]:
-    labels = scoring.labels[cut][scoring.table.account].astype(str)
-    names, group = np.unique(labels, return_inverse=True)
+    labels, arr = scoring.labels[cut].astype(str), scoring.account_arr
+    names = np.unique(labels[scoring.has_forecast | (arr > 0)])
+    member = labels == names[:, None]
+    group = np.searchsorted(names, labels[scoring.table.account])
     groups = Groups(group=group, weight=scoring.mrr, n_groups=len(names))
     draws = scoring.draws(groups) if len(names) else np.zeros((0, 0, 0))
     retained = scoring.mrr[:, None] * scoring.forecast.retention
@@ -48,20 +50,17 @@ def _cut(scoring: Scoring, cut: str) -> list[Row]:
         {
             "group_by": cut,
             "group": str(name),
-            "accounts": int((group == n).sum()),
-            "arr_minor": round(float(scoring.mrr[group == n].sum()) * 12),
+            "accounts": int((member[n] & scoring.has_forecast).sum()),
+            "arr_minor": int(arr[member[n] & scoring.has_forecast].sum()),
+            "left_out_accounts": int((member[n] & ~scoring.has_forecast & (arr > 0)).sum()),
+            "left_out_arr_minor": int(arr[member[n] & ~scoring.has_forecast].sum()),
             "months": len(months),
             "draws": draws[:, n, :].astype("<f4").tobytes(),
-            "monthly_logo_churn": _recent_churn(scoring, cut, group=name),
+            "monthly_logo_churn": scoring.observed.recent_monthly_churn(member[n][scoring.observed.account]),
         }
         | {column: values[n].astype("<f8").tobytes() for column, values in sums.items()}
         for n, name in enumerate(names)
     ]
-
-
-def _recent_churn(scoring: Scoring, cut: str, *, group: str) -> float | None:
-    members = scoring.labels[cut].astype(str) == group
-    return scoring.observed.recent_monthly_churn(members[scoring.observed.account])
 
 
 def _sum_by(group: Ints, values: Floats, *, n: int) -> Floats:

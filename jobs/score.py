@@ -43,9 +43,9 @@ def score_accounts(night: Night, results: Mapping[str, Result]) -> Write:
         arr = load_account_arr(session, night.known)
         labels = load_groups(session, night.known, facts=night.facts).labels
         accounts = session.scalars(select(Account.id).order_by(Account.id)).all()
-    mrr = np.array([arr[account_id].minor / MONTHS_OF_A_YEAR for account_id in night.facts.account_ids.tolist()])
+    account_arr = np.array([arr[account_id].minor for account_id in night.facts.account_ids.tolist()], dtype=np.int64)
     model = HazardModel.from_json(document)
-    scoring = Scoring(night, basis=basis, model=model, labels=dict(labels), account_mrr=mrr)
+    scoring = Scoring(night, basis=basis, model=model, labels=dict(labels), account_arr=account_arr)
     of_live = {row["account_id"]: row for row in _live_rows(scoring)}
     blank = dict.fromkeys((column.name for column in Score.__table__.columns), None)
     written: list[tuple[type[Base], list[Row]]] = [

@@ -9,27 +9,29 @@ from numpy.typing import NDArray
 
 from app.domain.drift import segment_drift
 from app.domain.feature_table import build_features
-from app.domain.features import FeatureTable, Floats
+from app.domain.features import Bools, FeatureTable, Floats
 from app.domain.health import Health, assess_health
 from app.domain.kaplan_meier import SurvivalCurve
 from app.domain.ltv import LtvTerms
+from app.domain.months import Ints
 from app.domain.survival import Groups, HazardModel
 from jobs.curves import Observed, estimate_curves, observe_spells
 from jobs.forecast import Forecast, draws_by_hazard, draws_by_segment, forecast_by_hazard, forecast_by_segment
 from jobs.night import Night
 
 SEGMENT = "segment"
+MONTHS_OF_A_YEAR = 12
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """`labels` are the accounts' groups by cut, `mrr` the money a month of each account, in minor units."""
+    """`labels` are the accounts' groups by cut, `account_arr` the ARR of each account, in minor units."""
 
     night: Night
     basis: str
     model: HazardModel
     labels: dict[str, NDArray[Any]]
-    account_mrr: Floats
+    account_arr: Ints
     table: FeatureTable = field(init=False)
 
     def __post_init__(self) -> None:
@@ -66,8 +68,13 @@ class Scoring:
 
     @cached_property
     def mrr(self) -> Floats:
-        """In minor units of the reporting currency, one for each row of the table."""
-        return self.account_mrr[self.table.account]
+        """A month, in minor units of the reporting currency, one for each row of the table."""
+        return self.account_arr[self.table.account] / MONTHS_OF_A_YEAR
+
+    @cached_property
+    def has_forecast(self) -> Bools:
+        """By account: whether it has a row in the table."""
+        return np.isin(np.arange(len(self.account_arr)), self.table.account)
 
     @cached_property
     def drift(self) -> Floats:

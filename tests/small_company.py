@@ -277,6 +277,8 @@ def _groups(run_id: int) -> list[GroupDraws | RetentionCurve]:
                 group=group,
                 accounts=2,
                 arr_minor=780_000,
+                left_out_accounts=1,
+                left_out_arr_minor=12_000,
                 months=MONTHS,
                 expected=_packed(np.full(MONTHS, monthly), "<f8"),
                 expected_expansion=_packed(np.full(MONTHS, monthly / 10), "<f8"),

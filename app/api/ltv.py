@@ -20,6 +20,7 @@ VALUES = ("ltv_residual", "ltv_residual_lower", "ltv_residual_upper", "ltv_expan
 CSV_HEADER = ("account_id", "name", "segment", "channel", "status", "basis", "arr", *VALUES, "currency")
 SUMMARY_CSV_HEADER = (
     *("group", "accounts", "arr", *VALUES, "ltv_formula_per_account", "extrapolated_share", "currency"),
+    *("left_out_accounts", "left_out_arr"),
     *("horizon_months", "annual_discount_rate", "gross_margin", "level"),
 )
 
@@ -99,9 +100,10 @@ def _csv_row(item: Mapping[str, Any], run: Run | None) -> list[Any]:
 def show_ltv_summary(parameters: dict[str, Any]) -> Reply:
     """The lifetime value of groups of live accounts, with intervals from joint draws.
 
-    Accounts in grace, and those that begin on the day of the run, have no forecast and are not in it,
-    so its ARR can be below that of /revenue/arr. An account is in one plan, that of its largest line.
-    Computed from what the night stored for each group, whatever the horizon, discount and margin.
+    Accounts in grace, and those that begin on the day of the run, have no forecast: they are counted in
+    `left_out`, and with it the ARR is that of /revenue/arr on the run's day. An account is in one plan,
+    that of its largest line. Computed from what the night stored for each group, whatever the horizon,
+    discount and margin.
     """
     given = {name: parameters.get(name) for name in GivenTerms.__dataclass_fields__}
     found = load_summary(database(), parameters["group_by"], given=GivenTerms(**given), level=parameters["level"])
@@ -124,6 +126,7 @@ def _group(group: GroupLtv, run: Run) -> dict[str, Any]:
         "group": group.group,
         "accounts": group.accounts,
         "arr": money(group.arr_minor, run.currency),
+        "left_out": {"accounts": group.left_out_accounts, "arr": money(group.left_out_arr_minor, run.currency)},
     }
 
 
@@ -143,4 +146,6 @@ def _summary_csv_row(group: Mapping[str, Any], terms: LtvTerms, *, level: int) -
     names = ("arr", *VALUES, "ltv_formula_per_account")
     amounts = [group[name].amount if group[name] is not None else None for name in names]
     stated = [terms.horizon_months, terms.annual_discount_rate, terms.gross_margin, level]
-    return [group["group"], group["accounts"], *amounts, group["extrapolated_share"], group["arr"].currency, *stated]
+    left_out = [group["left_out"]["accounts"], group["left_out"]["arr"].amount]
+    figures = [*amounts, group["extrapolated_share"], group["arr"].currency]
+    return [group["group"], group["accounts"], *figures, *left_out, *stated]

@@ -115,6 +115,9 @@ class GroupDraws(Base):
     group: Mapped[str] = mapped_column("group_name", String(200), primary_key=True)
     accounts: Mapped[int]
     arr_minor: Mapped[int] = mapped_column(BigInteger)
+    # In ARR but without a forecast: in grace, or begun on the very day.
+    left_out_accounts: Mapped[int]
+    left_out_arr_minor: Mapped[int] = mapped_column(BigInteger)
     months: Mapped[int]
     expected: Mapped[bytes] = mapped_column(LargeBinary)  # months, float64: MRR x R summed over the accounts
     expected_expansion: Mapped[bytes] = mapped_column(LargeBinary)

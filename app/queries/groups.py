@@ -18,6 +18,7 @@ from app.queries.known import in_force
 
 UNKNOWN = "(unknown)"
 ALL = "all"
+ATTRIBUTES = ("segment", "channel", "campaign")  # of the account
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Groups:
 
 
 def load_groups(session: Session, known: Known, *, facts: Facts) -> Groups:
-    """Segment, plan, channel (as they are on `as_of`), cohort (year of the first start), and all."""
+    """Segment, plan, channel, campaign (as they are on `as_of`), cohort (year of the first start), and all."""
     ids = facts.account_ids.tolist()
     attributes = _attributes(session, known)
     plans = _plans(session, known)
@@ -36,24 +37,26 @@ def load_groups(session: Session, known: Known, *, facts: Facts) -> Groups:
     return Groups(
         {
             "all": np.array([ALL for _ in ids], dtype=object),
-            "segment": np.array([attributes.get(i, (None, None))[0] or UNKNOWN for i in ids], dtype=object),
-            "channel": np.array([attributes.get(i, (None, None))[1] or UNKNOWN for i in ids], dtype=object),
+            **{
+                name: np.array([attributes.get(i, {}).get(name) or UNKNOWN for i in ids], dtype=object)
+                for name in ATTRIBUTES
+            },
             "plan": np.array([plans.get(i) or UNKNOWN for i in ids], dtype=object),
             "cohort": np.array([str(firsts[n].astype("datetime64[Y]")) for n in range(len(ids))], dtype=object),
         }
     )
 
 
-def _attributes(session: Session, known: Known) -> dict[int, tuple[str | None, str | None]]:
+def _attributes(session: Session, known: Known) -> dict[int, dict[str, str | None]]:
     version = AccountVersion
     rows = session.execute(
-        select(version.account_id, version.segment, version.channel).where(
+        select(version.account_id, *(getattr(version, name) for name in ATTRIBUTES)).where(
             in_force(version, known.known_at),
             version.valid_from <= known.as_of,
             or_(version.valid_to.is_(None), version.valid_to > known.as_of),
         )
     )
-    return {account_id: (segment, channel) for account_id, segment, channel in rows}
+    return {account_id: dict(zip(ATTRIBUTES, values, strict=True)) for account_id, *values in rows}
 
 
 def _plans(session: Session, known: Known) -> dict[int, str | None]:

@@ -66,11 +66,13 @@ class AccountLtv:
 
 @dataclass(frozen=True, slots=True)
 class GroupLtv:
-    """Of a group's live accounts together; `formula` is of one account of it."""
+    """Of a group's accounts with a forecast together; `formula` is of one of them, `left_out` has none."""
 
     group: str
     accounts: int
     arr_minor: int
+    left_out_accounts: int
+    left_out_arr_minor: int
     residual: float
     lower: float
     upper: float
@@ -185,15 +187,19 @@ def _group(row: GroupDraws, terms: LtvTerms, *, level: int) -> GroupLtv:
         float(np.frombuffer(packed, dtype="<f8") @ weights)
         for packed in (row.expected, row.expected_expansion, row.extrapolated)
     )
-    arpa = row.arr_minor / MONTHS_OF_A_YEAR / row.accounts
+    arpa = row.arr_minor / MONTHS_OF_A_YEAR / max(row.accounts, 1)
     return GroupLtv(
         group=row.group,
         accounts=row.accounts,
         arr_minor=row.arr_minor,
+        left_out_accounts=row.left_out_accounts,
+        left_out_arr_minor=row.left_out_arr_minor,
         residual=expected,
         lower=float(lower[0]),
         upper=float(upper[0]),
         expansion=expansion,
-        formula=formula_lifetime_value(arpa, row.monthly_logo_churn, gross_margin=terms.gross_margin),
+        formula=formula_lifetime_value(arpa, row.monthly_logo_churn, gross_margin=terms.gross_margin)
+        if row.accounts
+        else None,
         extrapolated_share=extrapolated / expected if expected else 0.0,
     )

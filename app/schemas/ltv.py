@@ -57,6 +57,11 @@ class LtvList(Schema):
     meta = fields.Nested(Meta)
 
 
+class LeftOut(Schema):
+    accounts = fields.Integer(metadata=said("in ARR, but without a forecast: in grace, or begun on the very day"))
+    arr = MoneyField(metadata=said("of those accounts"))
+
+
 class GroupLtv(FullValues):
     ltv_formula_per_account = MoneyField(
         allow_none=True, metadata=said(f"{FORMULA}; of one average account of the group, not of all of them together")
@@ -64,6 +69,7 @@ class GroupLtv(FullValues):
     group = fields.String()
     accounts = fields.Integer(metadata=said("live on the day and scored"))
     arr = MoneyField(metadata=said("of those accounts"))
+    left_out = fields.Nested(LeftOut)
 
 
 class LtvSummary(Schema):

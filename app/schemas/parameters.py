@@ -9,7 +9,7 @@ from app.schemas.fields import Day, Instant, check_currency
 SORTS = ("name", "arr", "health", "churn_probability", "ltv", "renewal", "tenure")
 BANDS = ("healthy", "watch", "at_risk")
 STATUSES = ("live", "in_grace", "churned", "upcoming", "not_applicable")
-RUN_CUTS = ("all", "segment", "plan", "channel", "cohort")
+RUN_CUTS = ("all", "segment", "plan", "channel", "campaign", "cohort")
 LEVELS = (80, 90, 95)
 MOST_ROWS = 1000
 

@@ -21,6 +21,7 @@ CUTS = {
     "segment": _l("By segment"),
     "plan": _l("By plan"),
     "channel": _l("By channel"),
+    "campaign": _l("By campaign"),
     "cohort": _l("By year of start"),
     "all": _l("All together"),
 }

@@ -174,6 +174,8 @@ def upgrade() -> None:
         sa.Column("group_name", sa.String(length=200), nullable=False),
         sa.Column("accounts", sa.Integer(), nullable=False),
         sa.Column("arr_minor", sa.BigInteger(), nullable=False),
+        sa.Column("left_out_accounts", sa.Integer(), nullable=False),
+        sa.Column("left_out_arr_minor", sa.BigInteger(), nullable=False),
         sa.Column("months", sa.Integer(), nullable=False),
         sa.Column("expected", sa.LargeBinary(), nullable=False),
         sa.Column("expected_expansion", sa.LargeBinary(), nullable=False),

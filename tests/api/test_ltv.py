@@ -108,6 +108,7 @@ def test_a_group_is_worth_the_sum_of_its_months(ask: Ask) -> None:
     assert amount(smb["ltv_total"]) == Decimal("8580.00")
     assert amount(smb["arr"]) == Decimal("7800.00")
     assert smb["accounts"] == 2
+    assert smb["left_out"] == {"accounts": 1, "arr": {"amount": "120.00", "currency": "USD"}}
     assert smb["extrapolated_share"] == 0.0
 
 

@@ -110,10 +110,13 @@ def test_the_groups_of_each_cut_add_up_to_all(example_engine: Engine) -> None:
         rows = session.scalars(select(GroupDraws)).all()
         scores = session.scalars(select(Score).where(Score.churn_probability.is_not(None))).all()
     whole = next(row for row in rows if row.group_by == "all")
-    for cut in ("segment", "plan", "channel", "cohort"):
+    for cut in ("segment", "plan", "channel", "campaign", "cohort"):
         parts = [row for row in rows if row.group_by == cut]
         assert len(parts) > 1
         assert sum(row.accounts for row in parts) == whole.accounts == len(scores)
+        assert (
+            sum(row.arr_minor + row.left_out_arr_minor for row in parts) == whole.arr_minor + whole.left_out_arr_minor
+        )
         for column in ("expected", "expected_expansion", "extrapolated"):
             total = sum(np.frombuffer(getattr(row, column), "<f8") for row in parts)
             np.testing.assert_allclose(total, np.frombuffer(getattr(whole, column), "<f8"), rtol=1e-9)
@@ -133,7 +136,7 @@ def test_the_portfolio_is_the_sum_of_its_accounts(example_engine: Engine) -> Non
 def test_kaplan_meier_is_stored_for_every_group(example_engine: Engine) -> None:
     with reading(example_engine) as session:
         curves = session.scalars(select(RetentionCurve)).all()
-    assert {curve.group_by for curve in curves} == {"all", "segment", "plan", "channel", "cohort"}
+    assert {curve.group_by for curve in curves} == {"all", "segment", "plan", "channel", "campaign", "cohort"}
     for row in curves:
         curve = row.curve
         assert curve["retention"][0] <= 1.0

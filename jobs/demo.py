@@ -6,8 +6,10 @@ from pathlib import Path
 
 from sqlalchemy import Engine, select
 
-from app.db import reading
+from app.db import reading, transaction
 from app.models.accounts import Account
+from app.services.changes import recording
+from app.services.settings import record_settings
 from integrations.files.mapping import SHIPPED, load_mapping
 from jobs.example_company.company import FOUNDED_ON
 from jobs.example_company.files import write_files
@@ -18,6 +20,7 @@ from jobs.nightly import run_night
 
 SEED = 1
 YEARS = 4
+USUAL_CHURN = "0.20"  # a year: small customers come and go, and the bands of health are read against that
 Report = Callable[[str], None]
 MAPPING = SHIPPED / "example_company.toml"
 
@@ -39,5 +42,7 @@ def make_example_company(engine: Engine, folder: Path, *, report: Report, founde
     paths = write_files(world, folder)
     report("Importing its deals, usage, tickets and surveys ...")
     import_files(engine, load_mapping(MAPPING), paths=paths, options=Options())
+    with transaction(engine) as session, recording(session, "example company") as change:
+        record_settings(session, change, values={"reference_churn": USUAL_CHURN})
     report(f"Fitting and scoring as of {world.as_of} ...")
     run_night(engine, world.as_of)

@@ -1,33 +1,43 @@
 """Changing the company's settings."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
+from zoneinfo import available_timezones
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.domain.money import MINOR_DIGITS
 from app.errors import Conflict, Invalid
 from app.models.contracts import ContractLineVersion
 from app.models.settings import SettingVersion
 from app.models.versions import Change
-from app.queries.settings import DECODE, NAMES
+from app.queries.settings import NAMES, CompanySettings
 from app.services.versions import record_dated_versions
 
 # Every stored figure rests on these: fixed from the first contract line on.
 FIXED = frozenset({"reporting_currency", "reporting_timezone", "fiscal_year_start_month"})
 ALWAYS = date(1900, 1, 1)
 
+# From, to: both included.
+WHOLE = {"fiscal_year_start_month": (1, 12), "grace_days": (0, 365), "ltv_horizon_months": (1, 60)}
+DECIMAL = {
+    "gross_margin": (Decimal(0), Decimal(1)),
+    "annual_discount_rate": (Decimal(0), Decimal(5)),
+    "reference_churn": (Decimal("0.001"), Decimal("0.999")),
+    "minimum_coverage": (Decimal(0), Decimal(1)),
+}
 
-def record_settings(session: Session, change: Change, *, values: dict[str, Any], valid_from: date = ALWAYS) -> None:
-    """Record company settings from a day on.
 
-    Raises Invalid for a name that is not a setting, Conflict for one that is fixed by what has
-    been recorded already.
+def record_settings(session: Session, change: Change, *, values: Mapping[str, Any], valid_from: date = ALWAYS) -> None:
+    """Record company settings from a day on; values may be text.
+
+    Raises Invalid for a name that is not a setting or a value that it cannot have, Conflict for one
+    that is fixed by what has been recorded already.
     """
-    unknown = sorted(set(values) - set(NAMES))
-    if unknown:
-        raise Invalid(f"{unknown[0]!r} is no setting; there are: {', '.join(NAMES)}.")
-    encoded = {name: str(value) if name in DECODE else value for name, value in values.items()}
+    encoded = {name: _encoded(name, value) for name, value in values.items()}
     _refuse_change_of_fixed(session, encoded)
     rows = [
         {"name": name, "value": value, "valid_from": valid_from, "valid_to": None, "available_at": datetime.now(UTC)}
@@ -36,14 +46,48 @@ def record_settings(session: Session, change: Change, *, values: dict[str, Any],
     record_dated_versions(session, change, table=SettingVersion, key=["name"], rows=rows)
 
 
-def _refuse_change_of_fixed(session: Session, values: dict[str, Any]) -> None:
-    if not session.scalar(select(func.count()).select_from(select(ContractLineVersion.id).limit(1).subquery())):
+def _encoded(name: str, value: Any) -> Any:
+    """The value as JSON keeps it."""
+    if name not in NAMES:
+        raise Invalid(f"{name!r} is no setting; there are: {', '.join(NAMES)}.")
+    if name in WHOLE:
+        return int(_within(name, value, bounds=WHOLE[name], whole=True))
+    if name in DECIMAL:
+        return str(_within(name, value, bounds=DECIMAL[name]))
+    if name == "tracked_from":
+        return _day(value)
+    choices = MINOR_DIGITS if name == "reporting_currency" else available_timezones()
+    if value not in choices:
+        example = "an ISO 4217 code such as EUR" if name == "reporting_currency" else "a zone such as Asia/Tokyo"
+        raise Invalid(f"{name} cannot be {value!r}; give {example}.")
+    return value
+
+
+def _within(name: str, value: Any, *, bounds: tuple[Any, Any], whole: bool = False) -> Decimal:
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite() or not bounds[0] <= number <= bounds[1] or (whole and number % 1):
+        kind = "a whole number" if whole else "a number"
+        raise Invalid(f"{name} cannot be {value!r}; give {kind} from {bounds[0]} to {bounds[1]}.")
+    return number
+
+
+def _day(value: Any) -> str:
+    try:
+        return date.fromisoformat(str(value)).isoformat()
+    except ValueError:
+        raise Invalid(f"tracked_from cannot be {value!r}; give a date such as 2024-01-01.") from None
+
+
+def _refuse_change_of_fixed(session: Session, values: Mapping[str, Any]) -> None:
+    if session.scalar(select(ContractLineVersion.id).limit(1)) is None:
         return
     in_force = SettingVersion.superseded_change_id.is_(None)
     rows = session.execute(select(SettingVersion.name, SettingVersion.value).where(in_force))
-    stored: dict[str, Any] = dict(rows)
+    stored: dict[str, Any] = dict(rows.all())
     for name in sorted(FIXED & set(values)):
-        if values[name] != stored.get(name, values[name]):
-            raise Conflict(
-                f"{name} is {stored[name]!r} since the first import; figures rest on it, so it cannot change."
-            )
+        now = stored.get(name, getattr(CompanySettings(), name))
+        if values[name] != now:
+            raise Conflict(f"{name} is {now!r} since the first import; figures rest on it, so it cannot change.")

@@ -29,12 +29,17 @@ def import_on_console(
         loaded = load_mapping(mapping, as_of=as_of)
         report = import_files(engine, loaded, paths=files, options=options)
     except MappingError as error:
-        raise Invalid(str(error)) from error
+        raise Invalid(visible(str(error))) from error
     if sys.stderr.isatty():
         click.echo("\r\033[K", err=True, nl=False)
     for line in report.lines():
-        click.echo(line)
+        click.echo(visible(line))
     return report
+
+
+def visible(text: str) -> str:
+    """The text with control characters written out: names out of a file must not steer the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def show_progress() -> Callable[[str, int], None]:
@@ -42,12 +47,12 @@ def show_progress() -> Callable[[str, int], None]:
     last = time.monotonic()
 
     def on_terminal(what: str, rows: int) -> None:
-        click.echo(f"\r\033[K{what}: {rows:,}", err=True, nl=False)
+        click.echo(f"\r\033[K{visible(what)}: {rows:,}", err=True, nl=False)
 
     def in_log(what: str, rows: int) -> None:
         nonlocal last
         if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
             last = time.monotonic()
-            log.info("%s: %s", what, f"{rows:,}")
+            log.info("%s: %s", visible(what), f"{rows:,}")
 
     return on_terminal if sys.stderr.isatty() else in_log

@@ -6,6 +6,7 @@ from pathlib import Path
 from integrations.files.reader import RawBatch
 from jobs.import_run import CHUNK, ImportUnderWay, InputFile
 
+LONGEST_STEM = 50  # characters; a file name may have 255 bytes
 OWN_COLUMNS = ("rejected_line", "rejected_column", "rejected_reason")
 
 
@@ -19,7 +20,10 @@ def write_rejected_rows(run: ImportUnderWay, run_id: int) -> None:
         report = run.report.files[file.number]
         if folder is not None and report.rejected:
             folder.mkdir(parents=True, exist_ok=True)
-            target = folder / f"{file.path.stem}-rejected-{run_id}.csv"
+            name = f"{file.path.stem[:LONGEST_STEM]}-rejected-{run_id}"
+            target = folder / f"{name}.csv"
+            if target.exists():  # of another folder's file with the same name
+                target = folder / f"{name}-{file.number}.csv"
             _write(run, file, target=target)
             report.rejected_rows_in = str(target)
 

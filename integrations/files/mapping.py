@@ -100,7 +100,9 @@ def load_mapping(path: Path, *, as_of: date | None = None) -> ImportMapping:
         raise MappingError(
             f"{path}: no such file, and no ready mapping of that name; {suggest(str(path), names)}"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise MappingError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number of thousands of digits
         raise MappingError(f"{path}: not valid TOML: {error}") from None
     try:
         mapping = _read_mapping(document, title=source.stem)
@@ -140,7 +142,8 @@ def _read_mapping(document: Mapping[str, Any], *, title: str) -> ImportMapping:
 def _company(document: Mapping[str, Any]) -> Mapping[str, Any]:
     company = _table(document, "company", place="")
     _refuse_unknown(company, COMPANY_KEYS, place="company")
-    zone, month = company.get("reporting_timezone", "UTC"), company.get("fiscal_year_start_month", 1)
+    zone = _text(company, "reporting_timezone", place="company") or "UTC"
+    month = company.get("fiscal_year_start_month", 1)
     if zone not in available_timezones():
         raise MappingError(f"company.reporting_timezone: {zone!r} is no time zone; use a name such as Asia/Tokyo")
     if month not in range(1, 13):
@@ -219,7 +222,8 @@ def _read_cell(given: Any, *, place: str, custom: bool = False) -> Cell:
     if not isinstance(given, dict):
         raise MappingError(f'{place}: must be the name of a column, or a table such as {{ value = "USD" }}')
     _refuse_unknown(given, CELL_KEYS, place=place)
-    columns = tuple(given.get("columns", [given["column"]] if "column" in given else []))
+    listed = given.get("columns", [given["column"]] if "column" in given else [])
+    columns = tuple(listed) if isinstance(listed, list) else (None,)
     types = CUSTOM_TYPES if custom else CELL_TYPES
     cell = Cell(
         columns=columns,
@@ -316,8 +320,8 @@ def _currency(value: Any, place: str = "currency") -> str:
 def _encoding(table: Mapping[str, Any], place: str) -> str:
     name = _text(table, "encoding", place=place) or "utf-8-sig"
     try:
-        "".encode(name)
-    except LookupError:
+        "a".encode(name, errors="surrogateescape")
+    except (LookupError, ValueError):
         raise MappingError(f"{place}.encoding: {name!r} is unknown; try utf-8, cp932, latin-1 or utf-16") from None
     return name
 

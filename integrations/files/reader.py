@@ -1,6 +1,7 @@
 """The rows of a CSV or Parquet file as texts, a batch at a time, whatever the file's size."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -53,7 +54,7 @@ def sha256_of(path: Path) -> str:
 
 def _header(names: list[str], path: Path) -> tuple[str, ...]:
     stripped = tuple(name.strip() for name in names)
-    twice = sorted({name for name in stripped if name and stripped.count(name) > 1})
+    twice = sorted(name for name, times in Counter(stripped).items() if name and times > 1)
     if twice:
         raise MappingError(f"{path.name}: two columns are called {twice[0]!r}; rename one")
     return stripped
@@ -117,21 +118,28 @@ class _ParquetReader:
 
     def __init__(self, path: Path) -> None:
         # Half a second to import, and most imports are of CSV.
-        from pyarrow import ArrowInvalid, parquet  # noqa: PLC0415
+        from pyarrow import ArrowException, parquet  # noqa: PLC0415
 
+        self._name, self._errors = path.name, (ArrowException, OSError)
         try:
             self._file = parquet.ParquetFile(path)
-        except ArrowInvalid as error:
+        except self._errors as error:
             raise MappingError(f"{path.name}: not a Parquet file: {error}") from None
         self.header = _header(self._file.schema_arrow.names, path)
 
     def batches(self, size: int) -> Iterator[RawBatch]:
         line = 1
-        for part in self._file.iter_batches(batch_size=size):
+        for part in self._parts(size):
             columns = [[_text(value) for value in column.to_pylist()] for column in part.columns]
             rows = [list(cells) for cells in zip(*columns, strict=True)]
             yield RawBatch(list(range(line, line + len(rows))), rows)
             line += len(rows)
+
+    def _parts(self, size: int) -> Iterator[Any]:
+        try:
+            yield from self._file.iter_batches(batch_size=size)
+        except self._errors as error:
+            raise MappingError(f"{self._name}: the file is damaged: {error}") from None
 
 
 def _text(value: Any) -> str:

@@ -246,6 +246,29 @@ def test_the_rows_set_aside_go_through_the_same_mapping_once_they_are_mended(eng
     assert again.figures["deals_won"] == 1
 
 
+def test_rows_set_aside_from_files_of_one_name_and_of_a_long_one_are_all_kept(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "mapping.toml").write_text(MAPPING)
+    names = ("a/accounts.csv", "b/accounts.csv", f"a/accounts{'x' * 240}.csv")
+    paths = [tmp_path / name for name in names]
+    for number, path in enumerate(paths):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"id,name,parent,employees\nX{number},Xi,,many\n")
+    options = Options(rejected_folder=tmp_path / "rejected", clock=lambda: NOON)
+    report = import_files(engine, load_mapping(tmp_path / "mapping.toml"), paths=paths, options=options)
+    kept = [Path(file.rejected_rows_in or "").read_text(encoding="utf-8-sig") for file in report.files]
+    assert [f"X{number}" in text for number, text in enumerate(kept)] == [True] * 3
+
+
+def test_names_out_of_a_file_do_not_steer_the_terminal(engine: Engine, tmp_path: Path, capsys) -> None:
+    (tmp_path / "mapping.toml").write_text(MAPPING)
+    path = tmp_path / "accounts\x1b[2J.csv"
+    path.write_bytes(b"id,name,parent,employees,\x1b]0;title\x07\xff\n,Xi,,,\n")
+    import_on_console(engine, tmp_path / "mapping.toml", files=[path], as_of=None, options=Options(clock=lambda: NOON))
+    told = capsys.readouterr().out
+    assert r"columns not used: \x1b]0;title\x07\udcff" in told
+    assert not any(character in told for character in "\x1b\x07")
+
+
 def test_the_second_row_of_an_id_is_a_conflict_and_the_first_is_kept(engine: Engine, run) -> None:
     files = {
         "accounts.csv": FILES["accounts.csv"] + "A,Other,,1\nB,Beta,,20\n",

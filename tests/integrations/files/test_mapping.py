@@ -92,6 +92,29 @@ def test_a_mistake_is_named_with_its_place_and_the_remedy(tmp_path, old, new, me
         load(tmp_path, SMALL.replace(old, new))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = " + "[" * 3000,
+        "a = " + "9" * 5000,
+        SMALL.replace('"Id"', "{ columns = 5 }"),
+        SMALL.replace('"Id"', '{ columns = "Id" }'),
+        SMALL.replace("null =", 'encoding = "undefined"\nnull ='),
+        SMALL.replace("null =", 'encoding = "idna"\nnull ='),
+        SMALL.replace("null =", 'encoding = "a\\u0000b"\nnull ='),
+        SMALL.replace("[backfill]", "[company]\nreporting_timezone = [1]\n[backfill]"),
+    ],
+)
+def test_what_no_editor_would_write_is_refused_as_a_mistake_too(tmp_path, text):
+    with pytest.raises(MappingError, match=r"small\.toml: "):
+        load(tmp_path, text)
+
+
+def test_a_folder_is_no_mapping(tmp_path):
+    with pytest.raises(MappingError, match="cannot be read"):
+        load_mapping(tmp_path)
+
+
 def test_a_missing_mapping_is_told_apart_from_a_ready_one(tmp_path):
     with pytest.raises(MappingError, match=r"mavne: no such file, and no ready mapping .* did you mean 'maven'\?"):
         load_mapping(Path("mavne"))

@@ -93,6 +93,20 @@ def test_a_file_without_a_usable_header_is_refused(tmp_path, content, message):
         open_file(write(tmp_path, content), PLAIN)
 
 
+def test_a_hundred_thousand_columns_are_a_header(tmp_path):
+    names = [f"c{number}" for number in range(100_000)]
+    assert open_file(write(tmp_path, ",".join(names) + "\n"), PLAIN).header == tuple(names)
+
+
+def test_a_parquet_file_damaged_in_its_middle_says_so(tmp_path):
+    path = tmp_path / "f.parquet"
+    parquet.write_table(pa.table({"a": [str(number) for number in range(10_000)]}), path)
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + b"\xff" * 2000 + content[2004:])
+    with pytest.raises(MappingError, match=r"f\.parquet: the file is damaged"):
+        read(path)
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(MappingError, match="no such file"):
         open_file(tmp_path / "none.csv", PLAIN)

@@ -40,6 +40,7 @@ def opened_database() -> Iterator[tuple[Settings, Engine]]:
 @click.option("-v", "--verbose", is_flag=True, help="Show what is being done.")
 def main(*, verbose: bool) -> None:
     """Tenure: customer-success health and lifetime value, from closed deals."""
+    os.umask(0o077)  # names, mails and password hashes: what is written is for its owner alone
     logging.basicConfig(
         level=logging.INFO if verbose or not sys.stderr.isatty() else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -115,24 +116,6 @@ def _today(engine: Engine) -> date:
     with reading(engine) as session:
         zone = load_company_settings(session).reporting_timezone
     return datetime.now(UTC).astimezone(ZoneInfo(zone)).date()
-
-
-@main.command("import")
-@click.argument("mapping", type=click.Path(path_type=Path))
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--check", is_flag=True, help="Only say what would happen: every bad row, and nothing recorded.")
-@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="The date of files without dates.")
-def import_command(*, mapping: Path, files: tuple[Path, ...], check: bool, as_of: datetime | None) -> None:
-    """Import FILES as MAPPING says: a file of yours, or one that ships with Tenure by its name.
-
-    Example: tenure import telco Telco-Customer-Churn.csv --check
-    """
-    from jobs.import_console import import_on_console, show_progress
-    from jobs.import_run import Options
-
-    with opened_database() as (settings, engine):
-        options = Options(is_check=check, rejected_folder=settings.data_folder / "rejected", progress=show_progress())
-        import_on_console(engine, mapping, files=files, as_of=as_of.date() if as_of else None, options=options)
 
 
 @main.command()

@@ -32,7 +32,7 @@ class Settings:
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """Read TENURE_* and the customary DATABASE_URL and PORT; refuse what would be unsafe."""
         folder = Path(environ.get("TENURE_DATA", "var"))
-        is_production = environ.get("TENURE_ENV", "development") == "production"
+        is_production = _is_production(environ.get("TENURE_ENV", "development"))
         return cls(
             database_url=_database_url(environ.get("DATABASE_URL") or f"sqlite:///{folder / 'tenure.db'}"),
             secret_key=_secret_key(environ.get("TENURE_SECRET_KEY"), folder, is_production=is_production),
@@ -41,6 +41,13 @@ class Settings:
             trusted_hosts=tuple(environ.get("TENURE_TRUSTED_HOSTS", "127.0.0.1,localhost").split(",")),
             port=_port(environ.get("PORT", "8000")),
         )
+
+
+def _is_production(environment: str) -> bool:
+    """A slip of the pen must not serve production without its protections."""
+    if environment not in {"development", "production"}:
+        raise Misconfigured(f"TENURE_ENV must be development or production, not {environment!r}.")
+    return environment == "production"
 
 
 def _database_url(url: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask import jsonify, request
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from app import auth
 from app.config import Settings
@@ -274,6 +274,19 @@ def test_a_wrong_password_waits_for_no_writer_and_holds_none_up(app: Application
     with transaction(app.engine) as writer:
         writer.execute(select(Token.id))
         assert log_in(client, password="another phrase altogether").status_code == 401
+
+
+def test_an_error_of_the_database_does_not_tell_who_was_asked_for(
+    app: Application, client: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = client.get("/form").text
+    with app.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE users RENAME TO away"))
+    form = {"email": MAIL, "password": PASSWORD, "csrf_token": token}
+    answer = client.post("/login", data=form, headers={"X-CSRF-Token": token})
+    assert answer.status_code >= 500
+    assert "SELECT" in caplog.text
+    assert not any(secret in caplog.text + answer.text for secret in (MAIL, PASSWORD))
 
 
 def test_a_person_may_read_what_their_role_includes(client: FlaskClient) -> None:

@@ -3,6 +3,7 @@ map from an error to an HTTP answer."""
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -195,8 +196,7 @@ def parse_json(body: bytes) -> Any:
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
         raise Invalid(f"The JSON names {twice!r} twice in one object; keep one.", {twice: ["is given twice"]})
     return found
 

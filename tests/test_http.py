@@ -134,6 +134,11 @@ def test_a_bad_body_is_refused_in_words_and_nothing_is_written(client: FlaskClie
     assert notes(engine) == 0
 
 
+def test_of_very_many_keys_the_one_that_comes_twice_is_found(client: FlaskClient) -> None:
+    keys = ",".join(f'"{number:x}":1' for number in range(60_000))
+    assert "names 'last' twice" in post(client, f'{{{keys},"last":1,"last":2}}').json["detail"]
+
+
 def test_an_escaped_backslash_before_u0000_is_no_nul(client: FlaskClient, engine: Engine) -> None:
     assert post(client, json.dumps({"body": "a path: C:\\u0000"})).status_code == 201
 

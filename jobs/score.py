@@ -65,7 +65,9 @@ def score_accounts(night: Night, results: Mapping[str, Result]) -> Write:
 
 def _insert(session: Session, table: type[Base], *, rows: Sequence[Row]) -> None:
     for start in range(0, len(rows), CHUNK):
-        session.execute(insert(table), rows[start : start + CHUNK])
+        # Without render_nulls rows are cut into a statement for every pattern of empty columns.
+        statement = insert(table).execution_options(render_nulls=True)
+        session.execute(statement, rows[start : start + CHUNK])
 
 
 def _status_row(arr: AccountArr | None, account_id: int, *, basis: str) -> Row:

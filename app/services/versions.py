@@ -164,4 +164,6 @@ def _supersede(session: Session, change: Change, *, table: type[Version], ids: S
 
 def _insert(session: Session, change: Change, *, table: type[Version], rows: Sequence[Row]) -> None:
     if rows:
-        session.execute(insert(table), [{**row, "change_id": change.id} for row in rows])
+        # Without render_nulls rows are cut into a statement for every pattern of empty columns.
+        statement = insert(table).execution_options(render_nulls=True)
+        session.execute(statement, [{**row, "change_id": change.id} for row in rows])

@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Two BLAS threads are many times slower than one on the small matrices of the fit.
 export OPENBLAS_NUM_THREADS := 1
+# Packages are compiled as they are installed: where Python may write no bytecode, every start would do it again.
 
 .PHONY: help run test test-slow test-all lint format bench migrate lock clean
 
@@ -13,12 +14,12 @@ help: ## What there is to make
 .venv/runtime: requirements/runtime.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/runtime.txt
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/runtime.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/dev: requirements/dev.txt .venv/runtime
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	@touch $@
 
 run: .venv/runtime ## Serve it; an empty database gets the example company first

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
-from app.db import reading, transaction
-from app.models.accounts import Account
+from app.db import transaction
 from app.services.changes import recording
 from app.services.settings import record_settings
 from integrations.files.mapping import SHIPPED, load_mapping
@@ -28,11 +27,6 @@ MAPPING = SHIPPED / "example_company.toml"
 def founding_day(today: date) -> date:
     """So that the company's four years end with last month, and its newest figures are fresh."""
     return today.replace(year=today.year - YEARS, day=1)
-
-
-def has_accounts(engine: Engine) -> bool:
-    with reading(engine) as session:
-        return session.scalar(select(Account.id).limit(1)) is not None
 
 
 def make_example_company(engine: Engine, folder: Path, *, report: Report, founded_on: date = FOUNDED_ON) -> None:

@@ -1,5 +1,6 @@
 """The step that says of every account how likely it stays and what it is worth, and of every group."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -14,6 +15,7 @@ from app.domain.features import Floats
 from app.domain.health import BANDS, Health
 from app.domain.ltv import expansion_value, lifetime_value
 from app.domain.survival import HazardModel
+from app.errors import Conflict
 from app.models.accounts import Account
 from app.models.scores import FeatureSnapshot, ModelRun, Score
 from app.queries.arr import AccountArr, load_account_arr
@@ -38,12 +40,14 @@ def score_accounts(night: Night, results: Mapping[str, Result]) -> Write:
     """Score every account and group as of the night's date with the model that the night fitted."""
     run_id = results["fit"]["run_id"]
     with reading(night.engine) as session:
-        stored = select(ModelRun.basis, ModelRun.document).where(ModelRun.id == run_id)
-        basis, document = session.execute(stored).one()
+        stored = select(ModelRun.basis, ModelRun.document, ModelRun.sha256).where(ModelRun.id == run_id)
+        basis, document, sha256 = session.execute(stored).one()
         arr = load_account_arr(session, night.known)
         labels = load_groups(session, night.known, facts=night.facts).labels
         accounts = session.scalars(select(Account.id).order_by(Account.id)).all()
     account_arr = np.array([arr[account_id].minor for account_id in night.facts.account_ids.tolist()], dtype=np.int64)
+    if hashlib.sha256(document.encode()).hexdigest() != sha256:
+        raise Conflict("The stored model is not the one that was fitted; make the night anew with --again.")
     model = HazardModel.from_json(document)
     scoring = Scoring(night, basis=basis, model=model, labels=dict(labels), account_arr=account_arr)
     of_live = {row["account_id"]: row for row in _live_rows(scoring)}

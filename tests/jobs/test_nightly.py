@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, delete, func, select, update
 
-from app.db import reading
+from app.db import reading, transaction
 from app.domain.months import add_months
+from app.errors import Conflict
+from app.models.runs import JobRun, JobStep
 from app.models.scores import ModelRun, PublishedRun, RetentionCurve, Score
 from integrations.files.mapping import load_mapping
 from jobs import fit
@@ -186,6 +188,21 @@ def test_a_first_run_that_fails_its_guards_shows_the_defaults_and_says_so(
     run, _ = published(engine)
     assert run.basis == "prior"
     assert "failed a check" in run.basis_reason
+
+
+def test_a_model_changed_since_it_was_fitted_scores_nobody(company) -> None:
+    engine = company(*[monthly(24, leaves_after=3 + n) for n in range(10)], *[monthly(24) for _ in range(10)])
+    run_night(engine, AS_OF)
+    with transaction(engine) as session:  # as if the night had died after the fit, and somebody had come by
+        session.execute(delete(Score))
+        session.execute(delete(JobStep).where(JobStep.name != "fit"))
+        session.execute(update(JobRun).values(finished_at=None))
+        run = session.scalars(select(ModelRun)).one()
+        run.document = run.document.replace("0.", "0.9", 1)
+    with pytest.raises(Conflict, match="not the one that was fitted"):
+        run_night(engine, AS_OF)
+    with reading(engine) as session:
+        assert session.scalar(select(func.count()).select_from(Score)) == 0
 
 
 def test_the_same_night_gives_the_same_bytes(company) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import OperationalError
 
 from app.config import Settings
 from app.db import make_engine, reading, transaction
@@ -34,6 +35,8 @@ def opened_database() -> Iterator[tuple[Settings, Engine]]:
         engine.dispose()
     except (TenureError, MoneyError) as error:
         raise click.ClickException(str(error)) from error
+    except OperationalError as error:
+        raise click.ClickException(f"The database is busy or cannot be reached: {error.orig}") from error
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -177,7 +180,7 @@ def serve(*, host: str, workers: int) -> None:
     with opened_database() as (settings, _):
         click.echo(f"Tenure is at http://{host}:{settings.port}   (Ctrl-C ends it)")
         password = _demo_password_file(settings)
-        if password.exists():
+        if password.exists() and not settings.is_production:  # there, what is printed ends up in logs
             click.echo(f"Log in as {DEMO_ADDRESS} with the password {password.read_text()}")
             click.echo("Try: Accounts sorted by churn probability; open one and see why. Then /api/v1/docs;")
             click.echo(

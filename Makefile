@@ -4,13 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Two BLAS threads are many times slower than one on the small matrices of the fit.
 export OPENBLAS_NUM_THREADS := 1
-# Packages are compiled as they are installed: where Python may write no bytecode, every start would do it again.
 
 .PHONY: help run test test-slow test-all lint format bench migrate lock clean
 
 help: ## What there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
+# Packages are compiled as they are installed: where Python may write no bytecode, every start would do it again.
 .venv/runtime: requirements/runtime.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt

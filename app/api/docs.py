@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, render_template
+from flask import Blueprint, Response, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app.api.endpoint import Endpoint
@@ -26,7 +26,7 @@ def make_blueprint(endpoints: tuple[Endpoint, ...]) -> Blueprint:
     def show_docs() -> ResponseReturnValue:
         return render_template(
             "api_reference.html",
-            endpoints=[describe(endpoint) for endpoint in endpoints],
+            endpoints=[describe(endpoint, request.host_url) for endpoint in endpoints],
             scopes=SCOPES,
             problems=KINDS.values(),
             definitions=DEFINITIONS,
@@ -35,8 +35,8 @@ def make_blueprint(endpoints: tuple[Endpoint, ...]) -> Blueprint:
     return blueprint
 
 
-def describe(endpoint: Endpoint) -> dict[str, Any]:
-    """An endpoint as the page shows it."""
+def describe(endpoint: Endpoint, root: str) -> dict[str, Any]:
+    """An endpoint as the page shows it, its example with the address that the reader came by."""
     document = build_document((endpoint,))
     path = KEY.sub(r"{\1}", endpoint.path)
     operation = document["paths"][path][endpoint.method.lower()]
@@ -45,12 +45,12 @@ def describe(endpoint: Endpoint) -> dict[str, Any]:
         "path": f"/api/v1{path}",
         "parameters": operation["parameters"],
         "statuses": sorted(operation["responses"]),
-        "curl": _curl(endpoint),
+        "curl": _curl(endpoint, root),
     }
 
 
-def _curl(endpoint: Endpoint) -> str:
-    path = "http://127.0.0.1:8000/api/v1" + KEY.sub("1", endpoint.path)
+def _curl(endpoint: Endpoint, root: str) -> str:
+    path = f"{root}api/v1" + KEY.sub("1", endpoint.path)
     parts = ["curl", '-H "Authorization: Bearer $TENURE_TOKEN"' if endpoint.scope != "public" else "", f'"{path}"']
     if endpoint.method != "GET":
         parts.insert(1, f"-X {endpoint.method}")

@@ -95,7 +95,7 @@ def _figures(detail: AccountDetail, row: AccountRow, *, moment: Moment) -> Itera
     others = dict.fromkeys(product.plan or product.name for product in detail.products)
     others.pop(companion.plan or "", None)
     yield Figure(_("Plan"), companion.plan or NONE, ", ".join(others))
-    since = _("since %(day)s", day=show_day(row.started_on)) if row.started_on else ""
+    since = _("since %(day)s", day=show_day(row.started_on)) if row.started_on and row.status != "churned" else ""
     yield Figure(_("Tenure"), show_tenure(row.tenure_months), since)
     if row.renewal_on and pays:
         yield Figure(_("Renewal"), show_day(row.renewal_on), show_days_until((row.renewal_on - moment.as_of).days))

@@ -244,7 +244,7 @@ def _band_parts(totals: Totals) -> Iterator[BandPart]:
         count = totals.by_band.get(band, 0)
         if count:
             width = 100 * count / total
-            label = word(BANDS, band or "none")
+            label = word(BANDS, band) if band else _("No score")
             yield BandPart(tone, label, show_number(count), round(start, 2), round(width, 2))
             start += width
 

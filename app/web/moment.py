@@ -80,9 +80,8 @@ def advise(moment: Moment) -> Advice | None:
             return Advice(text, "watch")
         case "segment":
             text = _(
-                "All %(churns)s churns fall into one calendar month, so nothing can be learned of how churn follows "
-                "behaviour over time. Each account shows the Kaplan-Meier curve of its segment, from its own age on.",
-                churns=show_number(churns),
+                "All churns fall into one calendar month, so nothing can be learned of how churn follows behaviour "
+                "over time. Each account shows the Kaplan-Meier curve of its segment, from its own age on."
             )
             return Advice(text, "watch")
         case "not_applicable":

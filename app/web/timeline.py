@@ -127,7 +127,7 @@ def _survey(entry: Entry) -> Parts:
 
 
 def _deal(entry: Entry) -> Parts:
-    title = f"{word(DEAL_TYPES, entry.label)}, {word(DEAL_STAGES, entry.state)}"
+    title = _(", ").join((word(DEAL_TYPES, entry.label), word(DEAL_STAGES, entry.state)))
     money = show_money(entry.amount_minor, entry.currency) if entry.currency and entry.amount_minor is not None else ""
     return title, [entry.title or "", money]
 

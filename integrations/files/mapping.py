@@ -92,7 +92,7 @@ def load_mapping(path: Path, *, as_of: date | None = None) -> ImportMapping:
     `as_of` replaces the mapping's own. Raises MappingError with the place and the remedy.
     """
     shipped = SHIPPED / f"{path}.toml"
-    source = shipped if not path.exists() and path.name == str(path) and shipped.exists() else path
+    source = shipped if not path.is_file() and path.name == str(path) and shipped.exists() else path
     try:
         document = tomllib.loads(source.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -41,6 +41,7 @@
 
   const whole = (locale) => new Intl.NumberFormat(locale, { notation: "compact", maximumFractionDigits: 1 });
   const share = (locale) => new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 0 });
+  const WHOLE_STEPS = Array.from({ length: 13 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat(); // half a person is none
   const month = (locale) => new Intl.DateTimeFormat(locale, { month: "short", timeZone: "UTC" });
 
   function monthTicks(self, _axis, low, high) {
@@ -126,7 +127,7 @@
     const bars = uPlot.paths.bars({ size: [0.72, 28], radius: 0.15 });
     const options = {
       x: { values: (_self, values) => values.map((value) => month(locale).format(value * 1000)), splits: monthTicks },
-      y: { values: (_self, values) => values.map((value) => format.format(value)) },
+      y: { values: (_self, values) => values.map((value) => format.format(value)), incrs: WHOLE_STEPS },
     };
     const show = reading(chart, table, [1, 2, 3]);
     const kinds = {

@@ -110,6 +110,12 @@ def test_what_no_editor_would_write_is_refused_as_a_mistake_too(tmp_path, text):
         load(tmp_path, text)
 
 
+def test_a_folder_of_the_same_name_does_not_hide_a_ready_mapping(tmp_path, monkeypatch):
+    (tmp_path / "telco").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load_mapping(Path("telco")).title == "telco"
+
+
 def test_a_folder_is_no_mapping(tmp_path):
     with pytest.raises(MappingError, match="cannot be read"):
         load_mapping(tmp_path)

@@ -23,20 +23,30 @@ DEMO_ADDRESS = "demo@example.com"
 
 
 @contextmanager
-def opened_database() -> Iterator[tuple[Settings, Engine]]:
+def opened_database(*, is_upgrade: bool = False) -> Iterator[tuple[Settings, Engine]]:
     """The settings and a migrated database; what goes wrong in the business's words ends the command with them."""
     try:
         settings = Settings.from_env()
         settings.data_folder.mkdir(parents=True, exist_ok=True)
-        engine = make_engine(settings.database_url)
-        if not is_migrated(engine):
-            raise click.ClickException("The database is not at the version of the code. Run: tenure db upgrade")
-        yield settings, engine
-        engine.dispose()
+        with closing_engine(settings.database_url) as engine:
+            if is_upgrade:
+                migrate(engine)
+            elif not is_migrated(engine):
+                raise click.ClickException("The database is not at the version of the code. Run: tenure db upgrade")
+            yield settings, engine
     except (TenureError, MoneyError) as error:
         raise click.ClickException(str(error)) from error
     except OperationalError as error:
         raise click.ClickException(f"The database is busy or cannot be reached: {error.orig}") from error
+
+
+@contextmanager
+def closing_engine(url: str) -> Iterator[Engine]:
+    engine = make_engine(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -63,11 +73,8 @@ def db_upgrade() -> None:
 
     Example: DATABASE_URL=postgresql://user@host/tenure tenure db upgrade
     """
-    settings = Settings.from_env()
-    settings.data_folder.mkdir(parents=True, exist_ok=True)
-    engine = make_engine(settings.database_url)
-    migrate(engine)
-    engine.dispose()
+    with opened_database(is_upgrade=True):
+        pass
     click.echo("The database is at the version of the code.")
 
 
@@ -128,21 +135,17 @@ def demo(*, if_empty: bool) -> None:
 
     Example: tenure demo
     """
-    settings = Settings.from_env()
-    settings.data_folder.mkdir(parents=True, exist_ok=True)
-    engine = make_engine(settings.database_url)
-    migrate(engine)
-    if _has_accounts(engine):
-        if not if_empty:
-            raise click.ClickException("The database holds accounts already; the example company needs an empty one.")
-        return
-    # Only now: what simulates and fits takes seconds to import, and every start but the first ends above.
-    from jobs.demo import founding_day, make_example_company
+    with opened_database(is_upgrade=True) as (settings, engine):
+        files = settings.data_folder / "example"
+        was_cut_short = files.exists() and not _demo_password_file(settings).exists()
+        if _has_accounts(engine) and not was_cut_short:
+            if not if_empty:
+                raise click.ClickException("The database holds accounts; the example company needs an empty one.")
+            return
+        # Only now: what simulates and fits takes seconds to import, and every start but the first ends above.
+        from jobs.demo import founding_day, make_example_company
 
-    with opened_database():
-        make_example_company(
-            engine, settings.data_folder / "example", report=click.echo, founded_on=founding_day(_today(engine))
-        )
+        make_example_company(engine, files, report=click.echo, founded_on=founding_day(_today(engine)))
         _add_demo_user(settings, engine)
 
 
@@ -160,9 +163,11 @@ def _add_demo_user(settings: Settings, engine: Engine) -> None:
     password = secrets.token_urlsafe(12)
     with transaction(engine) as session, recording(session, "demo") as change:
         add_user(session, change, name="Demo", email=DEMO_ADDRESS, password=password)
-    path = _demo_password_file(settings)
-    path.touch(mode=0o600)
-    path.write_text(password)
+        # Before the commit: a start that dies here is done again, for there is no user yet.
+        session.flush()
+        path = _demo_password_file(settings)
+        path.touch(mode=0o600)
+        path.write_text(password)
 
 
 def _demo_password_file(settings: Settings) -> Path:
@@ -260,6 +265,21 @@ def user_add(*, email: str, name: str, password: str) -> None:
     with opened_database() as (_, engine), transaction(engine) as session, recording(session, "command") as change:
         add_user(session, change, name=name, email=email, password=password)
     click.echo(f"{email} can log in.")
+
+
+@user.command("password")
+@click.argument("email")
+@click.password_option(help="At least 12 characters.")
+def user_password(*, email: str, password: str) -> None:
+    """Set a new password for somebody, and end all their sessions.
+
+    Example: tenure user password ana@example.com
+    """
+    from app.services.users import change_password, find_user
+
+    with opened_database() as (_, engine), transaction(engine) as session:
+        change_password(session, user_id=find_user(session, email).id, password=password)
+    click.echo(f"{email} can log in with the new password.")
 
 
 @main.group()

@@ -1,70 +1,84 @@
-"""The command as it is called: what it writes, and what it says of it."""
+"""The command as an operator uses it: what it does, and what it says when something is off."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from app.cli import main
+from app.db import make_engine, reading
+from app.services.users import verify_password
 
-MAPPING = """
-system = "crm"
-currency = "USD"
-[[files]]
-name = "*.csv"
-[files.account]
-id = "id"
-name = "name"
-"""
+PASSWORD = "three unrelated words"
 
 
-@pytest.fixture(autouse=True)
-def _give_the_mask_back() -> Iterator[None]:
-    mask = os.umask(0o022)
-    yield
-    os.umask(mask)
+@pytest.fixture
+def tenure(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("TENURE_DATA", str(tmp_path / "data"))
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(main, list(words))
+
+    return run
 
 
-def call(folder: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(main, arguments, env={"TENURE_DATA": str(folder / "var"), "DATABASE_URL": ""})
+def said(result: Result) -> str:
+    assert result.exit_code == 0, result.output
+    return result.output
 
 
-def test_what_the_command_writes_is_for_its_owner_alone(tmp_path: Path) -> None:
-    (tmp_path / "mapping.toml").write_text(MAPPING)
-    (tmp_path / "accounts.csv").write_text("id,name\n,nobody\nA,Alpha\n")
-    assert call(tmp_path, "db", "upgrade").exit_code == 0
-    assert call(tmp_path, "import", f"{tmp_path}/mapping.toml", f"{tmp_path}/accounts.csv").exit_code == 0
-    written = [path for path in (tmp_path / "var").rglob("*") if path.is_file()]
-    assert {"tenure.db", "secret_key", "accounts-rejected-1.csv"} <= {path.name for path in written}
-    assert [path.name for path in written if path.stat().st_mode & 0o077] == []
+def test_every_command_has_help_with_an_example(tenure) -> None:
+    def walk(group, words: tuple[str, ...]):
+        for name, command in group.commands.items():
+            if hasattr(command, "commands"):
+                yield from walk(command, (*words, name))
+            else:
+                yield (*words, name)
+
+    for words in walk(main, ()):
+        assert "Example:" in said(tenure(*words, "--help")), words
 
 
-def test_a_database_out_of_reach_is_said_in_a_line(tmp_path: Path) -> None:
-    result = CliRunner().invoke(
-        main, ["nightly"], env={"TENURE_DATA": str(tmp_path), "DATABASE_URL": f"sqlite:///{tmp_path}/none/tenure.db"}
-    )
-    assert result.exit_code == 1
-    assert "Error: The database is busy or cannot be reached: unable to open database file" in result.output
+def test_a_database_that_is_behind_is_not_touched_but_named(tenure, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path / 'new.db'}")
+    behind = tenure("nightly")
+    assert behind.exit_code == 1
+    assert "Run: tenure db upgrade" in behind.output
+    said(tenure("db", "upgrade"))
+    assert "publish" in said(tenure("nightly", "--as-of", "2026-01-01"))
 
 
-def test_the_password_of_the_demo_is_told_in_development_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    call(tmp_path, "db", "upgrade")
-    (tmp_path / "var" / "demo_password").write_text("three unrelated words")
-    monkeypatch.setattr(os, "execv", lambda *_: None)  # the server would take this process's place
-    assert "three unrelated words" in call(tmp_path, "serve").output
-    monkeypatch.setenv("TENURE_ENV", "production")
-    monkeypatch.setenv("TENURE_SECRET_KEY", "x" * 32)
-    served = call(tmp_path, "serve").output
-    assert "Tenure is at" in served
-    assert "three unrelated words" not in served
+def test_a_user_can_be_added_and_given_a_new_password(tenure, database_url: str) -> None:
+    said(tenure("user", "add", "ana@example.com", "--name", "Ana", "--password", PASSWORD))
+    said(tenure("user", "password", "Ana@example.com", "--password", PASSWORD + " more"))
+    engine = make_engine(database_url)
+    with reading(engine) as session:
+        assert verify_password(session, email="ana@example.com", password=PASSWORD + " more").user_id
+    engine.dispose()
+    nobody = tenure("user", "password", "bo@example.com", "--password", PASSWORD)
+    assert (nobody.exit_code, "no user with the address bo@example.com" in nobody.output) == (1, True)
 
 
-def test_a_check_that_finds_a_bad_row_ends_with_1(tmp_path: Path) -> None:
-    (tmp_path / "mapping.toml").write_text(MAPPING)
-    (tmp_path / "accounts.csv").write_text("id,name\n,nobody\n")
-    call(tmp_path, "db", "upgrade")
-    result = call(tmp_path, "import", "--check", f"{tmp_path}/mapping.toml", f"{tmp_path}/accounts.csv")
-    assert result.exit_code == 1
-    assert "1 rows would be set aside" in result.output
+def test_a_token_is_shown_once_and_a_wrong_scope_names_the_right_ones(tenure) -> None:
+    assert said(tenure("token", "create", "--name", "BI", "--scope", "finance:read")).startswith("tnr_")
+    wrong = tenure("token", "create", "--name", "BI", "--scope", "finance")
+    assert wrong.exit_code == 1
+    assert "accounts:read" in wrong.output
+
+
+def test_settings_are_shown_and_set(tenure) -> None:
+    assert "gross_margin              0.80" in said(tenure("settings", "show"))
+    said(tenure("settings", "set", "gross_margin", "0.75"))
+    assert "gross_margin              0.75" in said(tenure("settings", "show"))
+    wrong = tenure("settings", "set", "gross_margin", "75")
+    assert (wrong.exit_code, "from 0 to 1" in wrong.output) == (1, True)
+
+
+def test_the_demo_keeps_out_of_a_database_that_is_in_use(tenure, tmp_path: Path) -> None:
+    (tmp_path / "accounts.csv").write_text("id\nA1\n")
+    (tmp_path / "own.toml").write_text('system = "crm"\n[[files]]\nname = "accounts.csv"\n[files.account]\nid = "id"\n')
+    said(tenure("import", str(tmp_path / "own.toml"), str(tmp_path / "accounts.csv")))
+    refused = tenure("demo")
+    assert (refused.exit_code, "needs an empty one" in refused.output) == (1, True)
+    assert said(tenure("demo", "--if-empty")) == ""

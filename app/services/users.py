@@ -70,12 +70,7 @@ def verify_password(session: Session, *, email: str, password: str) -> Proof:
 
     Hashing takes long and only reads: no transaction that writes should wait for it.
     """
-    address = email.strip().lower().replace("\0", "\ufffd")  # no database takes a NUL, so nobody has one
-    row = session.execute(
-        select(User)
-        .join(Person, Person.id == User.person_id)
-        .where(Person.system == SYSTEM, Person.kind == "staff", Person.external_id == address)
-    ).scalar_one_or_none()
+    row = _user_with(session, email)
     try:
         HASHER.verify(row.password_hash if row else NOBODY, password[:LONGEST_PASSWORD])
     except (VerificationError, InvalidHashError):
@@ -83,6 +78,23 @@ def verify_password(session: Session, *, email: str, password: str) -> Proof:
     if row is None or not row.is_active:
         raise NotAuthenticated(NOT_TOGETHER)
     return Proof(row.id, row.password_hash)
+
+
+def find_user(session: Session, email: str) -> User:
+    """The user with this address. Raises NotFound."""
+    user = _user_with(session, email)
+    if user is None:
+        raise NotFound(f"There is no user with the address {email}.")
+    return user
+
+
+def _user_with(session: Session, email: str) -> User | None:
+    address = email.strip().lower().replace("\0", "\ufffd")  # no database takes a NUL, so nobody has one
+    return session.execute(
+        select(User)
+        .join(Person, Person.id == User.person_id)
+        .where(Person.system == SYSTEM, Person.kind == "staff", Person.external_id == address)
+    ).scalar_one_or_none()
 
 
 def accept_proof(session: Session, proof: Proof, *, password: str) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from app.domain.feature_catalog import CADENCE_DAYS
 from app.domain.feature_clock import Clock
 from app.domain.feature_windows import expand_spans
-from app.domain.features import Bools, Facts, Floats, Spells
+from app.domain.features import Bools, Floats, Spells
 from app.domain.months import Days, Ints, add_months_to_days
 
 
@@ -50,12 +50,6 @@ def lay_rows(spells: Spells, grid: Days, *, clock: Clock) -> Rows:
         started_on=spells.started_on[spell],
         seats=clock.seats[held],
     )
-
-
-def first_day(facts: Facts, kind: str) -> np.datetime64:
-    """The first day of the feed; NaT where there is no such feed, which compares as false with any day."""
-    days = [feed.first_on for feed in facts.feeds if feed.kind == kind]
-    return min(days) if days else np.datetime64("NaT", "D")
 
 
 def months_before(grid: Days, months: int) -> Days:

@@ -12,14 +12,26 @@ from app.domain.feature_catalog import (
     level_names,
 )
 from app.domain.feature_clock import read_clock
-from app.domain.feature_rows import Rows, first_day, lay_rows, months_before
+from app.domain.feature_rows import Rows, lay_rows, months_before
 from app.domain.feature_usage import usage_columns
 from app.domain.feature_windows import NEVER, Marks, lay_marks
-from app.domain.features import AttributeFacts, Bools, Facts, FeatureSpec, FeatureTable, Floats
+from app.domain.features import (
+    AttributeFacts,
+    Bools,
+    Facts,
+    FeatureSpec,
+    FeatureTable,
+    Floats,
+    MilestoneFacts,
+    SurveyFacts,
+    TicketFacts,
+    TouchFacts,
+)
 from app.domain.months import Days, Ints
 
 _SUPPORT_DAYS = np.timedelta64(90, "D")
 _LONGEST_WITHOUT_CONTACT_DAYS = 180
+_Versions = MilestoneFacts | TicketFacts | SurveyFacts | TouchFacts
 
 
 def build_features(facts: Facts, landmarks: Days, *, catalog: tuple[FeatureSpec, ...] = FEATURES) -> FeatureTable:
@@ -29,8 +41,8 @@ def build_features(facts: Facts, landmarks: Days, *, catalog: tuple[FeatureSpec,
     account is known (`available_on < L`): an account in grace, or one whose contract was recorded
     only later, has none. A fact counts at L only if its own day and its `available_on` lie before
     L; a contract line or an attribute is in force from its first day on, L included, if it was
-    known before L. What became available on or after L changes no byte of L's rows, and the order
-    of the facts changes none at all.
+    known before L. Of several versions of a fact the one known then counts. What became available
+    on or after L changes no byte of L's rows, and the order of the facts changes none at all.
 
     Columns are `feature_specs(facts, catalog)`. NaN: the feed was absent (before its first day, or
     silent over all accounts for longer than its cadence), or the account has no such fact (no
@@ -75,16 +87,15 @@ def _onboarding_columns(facts: Facts, rows: Rows) -> dict[str, Floats]:
     plan = facts.milestones
     known_on = np.maximum(plan.available_on, plan.done_available_on)
     year = months_before(rows.grid, 12)
+    planned = _lay(facts, rows, table=plan, day=plan.available_on, available_on=plan.available_on)
+    done = _lay(facts, rows, table=plan, day=plan.done_on, available_on=known_on)
 
     def count(known: Days, kept: Bools) -> Floats:
-        marks = _lay(facts, rows, account=plan.account[kept], day=plan.due_on[kept], available_on=known[kept])
+        marks = _lay(facts, rows, table=plan, day=plan.due_on, available_on=known).only(kept)
         return marks.counts(year)[rows.account, rows.at]
 
-    planned = _lay(facts, rows, account=plan.account, day=plan.available_on, available_on=plan.available_on)
-    done = _lay(facts, rows, account=plan.account, day=plan.done_on, available_on=known_on)
     last_day = np.maximum(planned.company_last_days(), done.company_last_days())
-    in_use = rows.is_fresh(MILESTONES, last_day) & (first_day(facts, MILESTONES) < rows.landmark)
-    has_plan = in_use & (planned.last_days() > NEVER)[rows.account, rows.at]
+    has_plan = rows.is_fresh(MILESTONES, last_day) & (planned.last_days() > NEVER)[rows.account, rows.at]
     due = count(plan.available_on, np.ones(len(plan.account), dtype=bool))
     missed = due - count(known_on, plan.done_on <= plan.due_on)
     still_open = due - count(np.maximum(known_on, plan.done_on), ~np.isnat(plan.done_on))
@@ -96,9 +107,9 @@ def _onboarding_columns(facts: Facts, rows: Rows) -> dict[str, Floats]:
 
 def _ticket_columns(facts: Facts, rows: Rows) -> dict[str, Floats]:
     tickets, since = facts.tickets, rows.grid - _SUPPORT_DAYS
-    marks = _lay(facts, rows, account=tickets.account, day=tickets.opened_on, available_on=tickets.available_on)
-    start = np.maximum(since[rows.at], rows.started_on)
-    covered = rows.is_fresh(TICKETS, marks.company_last_days()) & (first_day(facts, TICKETS) <= start)
+    marks = _lay(facts, rows, table=tickets, day=tickets.opened_on, available_on=tickets.available_on)
+    start = np.maximum(since[rows.at], rows.started_on).astype(np.int64)
+    covered = rows.is_fresh(TICKETS, marks.company_last_days()) & (marks.company_first_days()[rows.at] <= start)
     opened = marks.counts(since)[rows.account, rows.at]
     escalated = marks.only(tickets.escalated).counts(since)[rows.account, rows.at]
     return {
@@ -109,8 +120,8 @@ def _ticket_columns(facts: Facts, rows: Rows) -> dict[str, Floats]:
 
 def _survey_columns(facts: Facts, rows: Rows) -> dict[str, Floats]:
     surveys = facts.surveys
-    marks = _lay(facts, rows, account=surveys.account, day=surveys.answered_on, available_on=surveys.available_on)
-    in_use = rows.is_fresh(SURVEYS, marks.company_last_days()) & (first_day(facts, SURVEYS) < rows.landmark)
+    marks = _lay(facts, rows, table=surveys, day=surveys.answered_on, available_on=surveys.available_on)
+    in_use = rows.is_fresh(SURVEYS, marks.company_last_days())
     oldest = months_before(rows.grid, 12).astype(np.int64)[rows.at]
     columns: dict[str, Floats] = {}
     for name, kept in (("nps", surveys.is_nps), ("csat", ~surveys.is_nps)):
@@ -124,10 +135,10 @@ def _survey_columns(facts: Facts, rows: Rows) -> dict[str, Floats]:
 
 
 def _days_since_contact(facts: Facts, rows: Rows) -> Floats:
-    touches, first_on = facts.touches, first_day(facts, TOUCHES)
-    marks = _lay(facts, rows, account=touches.account, day=touches.occurred_on, available_on=touches.available_on)
-    in_use = rows.is_fresh(TOUCHES, marks.company_last_days()) & (first_on < rows.landmark)
-    start = np.maximum(rows.started_on, first_on).astype(np.int64)
+    touches = facts.touches
+    marks = _lay(facts, rows, table=touches, day=touches.occurred_on, available_on=touches.available_on)
+    in_use = rows.is_fresh(TOUCHES, marks.company_last_days())
+    start = np.maximum(rows.started_on.astype(np.int64), marks.company_first_days()[rows.at])
     last = np.maximum(marks.last_days()[rows.account, rows.at], start)
     days = np.minimum(rows.landmark.astype(np.int64) - last, _LONGEST_WITHOUT_CONTACT_DAYS)
     return np.where(in_use, days.astype(np.float64), np.nan)
@@ -152,13 +163,13 @@ def _attributes_in_force(versions: AttributeFacts, rows: Rows, *, accounts: int)
         np.searchsorted(rows.grid, versions.valid_from),
         np.searchsorted(rows.grid, versions.available_on, side="right"),
     )
+    marks = Marks(rows.grid, versions.account, accounts, versions.valid_from, first, first).until(versions.replaced_on)
     order = np.lexsort((versions.channel, versions.segment, versions.available_on, versions.valid_from))
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
-    best = np.full((accounts, len(rows.grid) + 1), -1)
-    np.maximum.at(best, (versions.account, first), rank)
-    return np.append(order, -1)[np.maximum.accumulate(best, axis=1)[rows.account, rows.at]]
+    return np.append(order, -1)[marks.largest(rank, none=-1)[rows.account, rows.at]]
 
 
-def _lay(facts: Facts, rows: Rows, *, account: Ints, day: Days, available_on: Days) -> Marks:
-    return lay_marks(rows.grid, account, groups=len(facts.account_ids), day=day, available_on=available_on)
+def _lay(facts: Facts, rows: Rows, *, table: _Versions, day: Days, available_on: Days) -> Marks:
+    marks = lay_marks(rows.grid, table.account, groups=len(facts.account_ids), day=day, available_on=available_on)
+    return marks.until(table.replaced_on)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.domain.feature_catalog import USAGE
-from app.domain.feature_rows import Rows, first_day, months_before
+from app.domain.feature_rows import Rows, months_before
 from app.domain.feature_windows import Marks, divide_or_nan, expand_spans, lay_marks
 from app.domain.features import Facts, Floats, Spells
 from app.domain.months import Days, Ints
@@ -44,25 +44,27 @@ class _Metric:
     marks: Marks  # by spell
     amount: Floats
     feature: Ints
-    first_on: np.datetime64
-    last_day: Ints  # of any account, by landmark
+    first_day: Ints  # of any account, by landmark
+    last_day: Ints
 
     def totals(self, rows: Rows, since: Days) -> Floats:
         return np.maximum(self.marks.sums(self.amount, since)[rows.spell, rows.at], 0.0)
 
     def exposure_days(self, rows: Rows, since: Days) -> Floats:
         """Days of the window on which the account was live and the metric recorded; 0 where the feed is stale."""
-        start = np.maximum(np.maximum(rows.started_on, self.first_on), since[rows.at]).astype(np.int64)
+        start = np.maximum(self._starts(rows), since[rows.at].astype(np.int64))
         days = np.maximum(self.last_day[rows.at] + 1 - start, 0)
-        live = rows.is_fresh(USAGE, self.last_day) & (self.first_on < rows.landmark)
-        return np.where(live, days, 0).astype(np.float64)
+        return np.where(rows.is_fresh(USAGE, self.last_day), days, 0).astype(np.float64)
 
     def silent_days(self, rows: Rows) -> Floats:
         """Days from the last use, or from the day before the account could have used it, to the feed's last day."""
         used = self.marks.only(self.amount > 0).last_days()[rows.spell, rows.at]
-        start = np.maximum(rows.started_on, self.first_on).astype(np.int64) - 1
-        days = self.last_day[rows.at] - np.maximum(used, start)
+        days = self.last_day[rows.at] - np.maximum(used, self._starts(rows) - 1)
         return np.clip(days, 0, _LONGEST_SILENCE_DAYS).astype(np.float64)
+
+    def _starts(self, rows: Rows) -> Ints:
+        """The first day on which the account could be seen to use anything."""
+        return np.maximum(rows.started_on.astype(np.int64), self.first_day[rows.at])
 
 
 def _lay_metric(facts: Facts, rows: Rows, *, metric: str) -> _Metric:
@@ -83,7 +85,7 @@ def _lay_metric(facts: Facts, rows: Rows, *, metric: str) -> _Metric:
         marks=marks,
         amount=usage.amount[kept][inside],
         feature=usage.feature[kept][inside],
-        first_on=first_day(facts, USAGE),
+        first_day=marks.company_first_days(),
         last_day=marks.company_last_days(),
     )
 

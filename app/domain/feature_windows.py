@@ -3,10 +3,11 @@
 A fact is known at landmark L if its day and its `available_on` both lie before L. Each window
 ends at the landmark and begins at `since[L]`, a day that never moves back as L moves on.
 Every function here costs time linear in the facts (and in groups x landmarks), whatever the
-number of windows that a fact lies in, but for `Marks.peaks`, linear in facts x windows.
+number of windows that a fact lies in, but for `Marks.peaks` and `Marks.means_on_last_days`, linear
+in facts x windows.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,16 +19,25 @@ NEVER = np.iinfo(np.int64).min // 4  # as a day number: before every date that a
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Facts of one kind: `first` is the first landmark (its index) that knows the fact."""
+    """Facts of one kind, each known from the landmark `first` (its index) up to, not at, `gone`."""
 
     landmarks: Days  # sorted, unique
     group: Ints  # the account or spell that a fact belongs to
     groups: int
     day: Days
     first: Ints
+    gone: Ints  # the number of landmarks for what was never replaced
 
-    def only(self, kept: Bools) -> "Marks":
-        return Marks(self.landmarks, self.group[kept], self.groups, self.day[kept], self.first[kept])
+    def only(self, kept: Bools | Ints) -> "Marks":
+        return Marks(self.landmarks, self.group[kept], self.groups, self.day[kept], self.first[kept], self.gone[kept])
+
+    def until(self, replaced_on: Days) -> "Marks":
+        """The same facts, each only up to the first landmark that knows a later version of it."""
+        return replace(self, gone=np.searchsorted(self.landmarks, replaced_on, side="right"))
+
+    def _leaves(self, since: Days) -> Ints:
+        """The landmark whose window the fact is no longer in."""
+        return np.minimum(np.searchsorted(since, self.day, side="right"), self.gone)
 
     def sums(self, amount: Floats, since: Days) -> Floats:
         """Sum of `amount` over the window, (groups, landmarks).
@@ -35,7 +45,7 @@ class Marks:
         An amount is added where its fact becomes known and taken away where the window has moved
         past it. Whole numbers (below 2^53) are exact in any order; others are sorted first.
         """
-        stop = np.searchsorted(since, self.day, side="right")
+        stop = self._leaves(since)
         used = np.flatnonzero(self.first < stop)
         if not np.array_equal(amount, np.floor(amount)):
             used = used[np.lexsort((amount[used], self.first[used], self.day[used], self.group[used]))]
@@ -52,32 +62,44 @@ class Marks:
 
     def peaks(self, amount: Floats, since: Days) -> Floats:
         """Largest `amount` in the window, 0 where there is none, (groups, landmarks)."""
-        fact, at = expand_spans(self.first, np.searchsorted(since, self.day, side="right"))
+        fact, at = expand_spans(self.first, self._leaves(since))
         result = np.zeros((self.groups, len(self.landmarks)))
         np.maximum.at(result, (self.group[fact], at), amount[fact])
         return result
 
     def last_days(self) -> Ints:
         """Day number of the latest fact known at each landmark, NEVER if none, (groups, landmarks)."""
-        result = np.full((self.groups, len(self.landmarks) + 1), NEVER)
-        np.maximum.at(result, (self.group, self.first), self.day.astype(np.int64))
-        days: Ints = np.maximum.accumulate(result[:, :-1], axis=1)
-        return days
+        return self.largest(self.day.astype(np.int64), none=NEVER)
+
+    def largest(self, value: Ints, *, none: int) -> Ints:
+        """Largest `value` of the facts known at each landmark, `none` if none is, (groups, landmarks)."""
+        stays = self.gone == len(self.landmarks)
+        result = np.full((self.groups, len(self.landmarks) + 1), none)
+        np.maximum.at(result, (self.group[stays], self.first[stays]), value[stays])
+        known: Ints = np.maximum.accumulate(result[:, :-1], axis=1)
+        fact, at = expand_spans(self.first[~stays], self.gone[~stays])
+        np.maximum.at(known, (self.group[~stays][fact], at), value[~stays][fact])
+        return known
 
     def means_on_last_days(self, amount: Floats) -> Floats:
         """Mean `amount` of the facts of the latest known day, NaN if none, (groups, landmarks)."""
-        days = self.last_days()
-        epoch = int(self.day.astype(np.int64).min()) if len(self.day) else 0
-        after_epoch = np.maximum(days - epoch + 1, 0)  # 0: none yet
-        stride = int(after_epoch.max(initial=0)) + 2
-        flat = (after_epoch + np.arange(self.groups)[:, None] * stride).ravel()
-        key = self.group * stride + np.minimum(self.day.astype(np.int64) - epoch + 1, stride - 1)
-        start = np.maximum(np.searchsorted(flat, key), self.group * len(self.landmarks) + self.first)
-        order = np.lexsort((amount, self.first, self.day, self.group))
-        fact, cell = expand_spans(start[order], np.searchsorted(flat, key, side="right")[order])
-        total = np.bincount(cell, amount[order][fact], flat.size).astype(np.float64)
-        count = np.bincount(cell, minlength=flat.size).astype(np.float64)
-        return divide_or_nan(total, count, where=count > 0).reshape(days.shape)
+        latest = self.last_days()
+        total, count = np.zeros(latest.shape), np.zeros(latest.shape)
+        order = np.lexsort((amount, self.day, self.group))
+        facts, sorted_amount = self.only(order), amount[order]
+        day = facts.day.astype(np.int64)
+        for at in range(len(self.landmarks)):
+            known = (facts.first <= at) & (at < facts.gone) & (day == latest[facts.group, at])
+            total[:, at] = np.bincount(facts.group[known], sorted_amount[known], self.groups)
+            count[:, at] = np.bincount(facts.group[known], minlength=self.groups)
+        return divide_or_nan(total, count, where=count > 0)
+
+    def company_first_days(self) -> Ints:
+        """Day number of the earliest fact of any group known at each landmark, -NEVER if none, (landmarks,)."""
+        result = np.full(len(self.landmarks) + 1, -NEVER)
+        np.minimum.at(result, self.first, self.day.astype(np.int64))
+        days: Ints = np.minimum.accumulate(result[:-1])
+        return days
 
     def company_last_days(self) -> Ints:
         """Day number of the latest fact of any group known at each landmark, NEVER if none, (landmarks,)."""
@@ -90,7 +112,7 @@ class Marks:
 def lay_marks(landmarks: Days, group: Ints, *, groups: int, day: Days, available_on: Days) -> Marks:
     """Facts of `group` (-1: of none, left out) against sorted, unique landmarks; NaT is never known."""
     first = np.searchsorted(landmarks, np.maximum(day, available_on), side="right")
-    marks = Marks(landmarks, group, groups, day, first)
+    marks = Marks(landmarks, group, groups, day, first, np.full(len(first), len(landmarks)))
     return marks.only(group >= 0) if np.any(group < 0) else marks
 
 

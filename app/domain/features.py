@@ -3,6 +3,8 @@
 Training and scoring call the same function. Facts come in as columns; `account` is always an
 index into `Facts.account_ids`, a day is `datetime64[D]` in the reporting time zone, NaT is
 "none". A fact counts at landmark L only if its own day and its `available_on` lie before L.
+What a source corrects comes as several rows, one per version: `replaced_on` is the day on which a
+later version became available (NaT for the newest), and a row counts no more after it.
 """
 
 from dataclasses import dataclass
@@ -57,7 +59,7 @@ class LineFacts:
     mrr: Floats  # a month, in the reporting currency
     seats: Floats  # NaN where the product is not sold by seat
     available_on: Days
-    replaced_on: Days  # when the next version of the line became available; NaT for the newest
+    replaced_on: Days
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +79,16 @@ class MilestoneFacts:
     done_on: Days
     available_on: Days  # of the plan
     done_available_on: Days
+    replaced_on: Days
 
 
 @dataclass(frozen=True, slots=True)
 class TicketFacts:
     account: Ints
     opened_on: Days
-    closed_on: Days
     escalated: Bools
     available_on: Days
+    replaced_on: Days
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,7 @@ class SurveyFacts:
     is_nps: Bools  # else CSAT
     score: Floats  # NPS 0 to 10, CSAT 1 to 5
     available_on: Days
+    replaced_on: Days
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,7 @@ class TouchFacts:
     account: Ints
     occurred_on: Days
     available_on: Days
+    replaced_on: Days
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +116,9 @@ class AttributeFacts:
     account: Ints
     valid_from: Days
     available_on: Days
+    replaced_on: Days
     segment: Ints  # index into Facts.segments; -1 unknown
     channel: Ints  # index into Facts.channels; -1 unknown
-
-
-@dataclass(frozen=True, slots=True)
-class Feed:
-    """When a kind of fact was being recorded at all: outside it, its absence means nothing."""
-
-    kind: str  # usage, milestones, tickets, surveys, touches
-    first_on: np.datetime64
-    last_on: np.datetime64  # the last day with any fact
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +135,6 @@ class Facts:
     tickets: TicketFacts
     surveys: SurveyFacts
     touches: TouchFacts
-    feeds: tuple[Feed, ...]
 
 
 @dataclass(frozen=True, slots=True)

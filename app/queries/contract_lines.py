@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, aliased
 
-from app.domain.contracts import ONE_DAY, ChurnNotice, ContractLine, LineKind, LineLife, line_lives
+from app.domain.contracts import ONE_DAY, ChurnNotice, ContractLine, EndedBy, LineKind, LineLife, line_lives
 from app.models.contracts import ChurnNotice as NoticeRow
 from app.models.contracts import Contract, ContractLineVersion, ContractVersion
 from app.models.contracts import ContractLine as LineRow
 from app.models.deals import DealVersion
 from app.models.products import ProductVersion
-from app.queries.known import in_force, was_recorded
+from app.queries.known import in_force, replaced_at, was_recorded
 
 DAYS_OF_A_MONTH = 30.4375
 
@@ -38,27 +38,34 @@ class RecurringLine:
     booked_on: date
     available_at: datetime
     life: LineLife
+    renewed_by: int | None  # the line that says it renews or replaces this one
 
     @property
     def as_known(self) -> "KnownLine":
         return KnownLine(
+            line_id=self.life.line.key,
             account_id=self.account_id,
             currency=self.currency,
             seats=self.quantity if self.unit == "seat" else None,
             term_months=self.term_months,
             non_cancellable=self.non_cancellable,
             starts_on=self.life.line.starts_on,
-            stops_on=self.life.stops_on,
+            stops_on=_stops_on(self.life.line.ends_on) if self.is_renewed else self.life.stops_on,
             arr_minor=self.life.line.arr_minor,
             available_at=self.available_at,
             replaced_at=None,
         )
+
+    @property
+    def is_renewed(self) -> bool:
+        return self.life.ended_by is EndedBy.RENEWAL and self.renewed_by is not None
 
 
 @dataclass(frozen=True, slots=True)
 class KnownLine:
     """What was known of a line from `available_at` until `replaced_at` (none: to this day)."""
 
+    line_id: int
     account_id: int
     currency: str
     seats: Decimal | None
@@ -109,30 +116,71 @@ def load_recurring_lines(
     }
 
 
-def load_replaced_lines(session: Session, *, known_at: datetime) -> list[KnownLine]:
-    """Earlier versions of paid recurring lines: what could be known of them before the one now in force."""
-    old, new = ContractLineVersion, aliased(ContractLineVersion)
-    is_successor = (new.contract_line_id == old.contract_line_id) & (new.change_id == old.superseded_change_id)
+def load_known_lines(session: Session, lines: Sequence[RecurringLine], *, known_at: datetime) -> list[KnownLine]:
+    """What was known of paid recurring lines at any time: as they are now, and their earlier versions.
+
+    A line that another one ended is known to end there only since that one was known.
+    """
+    every = [*(line.as_known for line in lines), *_replaced_lines(session, known_at)]
+    known_since: dict[int, datetime] = {}
+    for each in every:
+        known_since[each.line_id] = min(each.available_at, known_since.get(each.line_id, each.available_at))
+    renewals = {
+        line.life.line.key: (line.life.stops_on, known_since[line.renewed_by])
+        for line in lines
+        if line.is_renewed and line.renewed_by in known_since and line.life.stops_on
+    }
+    return [part for each in every for part in _cut_by_renewal(each, renewals.get(each.line_id))]
+
+
+def _cut_by_renewal(known: KnownLine, renewal: tuple[date, datetime] | None) -> Iterator[KnownLine]:
+    """`renewal` is the day on which another line ended this one, and since when that was known."""
+    if renewal is None or (known.replaced_at is not None and known.replaced_at <= renewal[1]):
+        yield known
+        return
+    ended_on, ended_at = renewal
+    if known.available_at < ended_at:
+        yield replace(known, replaced_at=ended_at)
+    stops_on = min(ended_on, known.stops_on or ended_on)
+    yield replace(known, stops_on=stops_on, available_at=max(known.available_at, ended_at))
+
+
+def _replaced_lines(session: Session, known_at: datetime) -> list[KnownLine]:
+    """Earlier versions: what could be known of a line before the one now in force.
+
+    Of a line that was withdrawn there are none: it is taken to be an error that never stood.
+    """
+    line, version, present = ContractLineVersion, aliased(ContractLineVersion), aliased(ContractLineVersion)
+    replaced = (
+        select(version.id, replaced_at(version, version.contract_line_id)).where(was_recorded(version, known_at))
+    ).subquery()
+    standing = select(present.contract_line_id).where(in_force(present, known_at))
     statement = (
-        _with_terms(select(*LINE_COLUMNS, new.available_at.label("replaced_at")).join(new, is_successor), known_at)
-        .where(was_recorded(old, known_at), was_recorded(new, known_at), new.available_at > old.available_at)
-        .order_by(old.account_id, old.contract_line_id, old.id)
+        _with_terms(select(*LINE_COLUMNS, replaced.c.replaced_at).join(replaced, replaced.c.id == line.id), known_at)
+        .where(replaced.c.replaced_at > line.available_at, line.contract_line_id.in_(standing))
+        .order_by(line.account_id, line.contract_line_id, line.id)
     )
     return [
         KnownLine(
+            line_id=row.contract_line_id,
             account_id=row.account_id,
             currency=row.currency,
             seats=row.quantity if row.unit == "seat" else None,
             term_months=_term_months(row),
             non_cancellable=row.non_cancellable,
             starts_on=row.starts_on,
-            stops_on=None if row.ends_on is None else row.ends_on + ONE_DAY,
+            stops_on=_stops_on(row.ends_on),
             arr_minor=row.arr_minor,
             available_at=row.available_at,
             replaced_at=row.replaced_at,
         )
         for row in session.execute(statement)
     ]
+
+
+def _stops_on(ends_on: date | None) -> date | None:
+    """The first day that is not paid for by a term."""
+    return None if ends_on is None else ends_on + ONE_DAY
 
 
 def _line_rows(session: Session, known_at: datetime, *, account_ids: Sequence[int] | None) -> Sequence[Found]:
@@ -207,6 +255,8 @@ def _with_lives(
         )
         for row in rows
     ]
+    in_order = sorted(rows, key=lambda row: row.starts_on, reverse=True)
+    renewed_by = {renewed.get(row.contract_line_id): row.contract_line_id for row in in_order}
     for row, life in zip(rows, line_lives(lines, notices, grace_days=grace_days), strict=True):
         yield RecurringLine(
             version_id=row.id,
@@ -220,6 +270,7 @@ def _with_lives(
             booked_on=row.closed_on or row.starts_on,
             available_at=row.available_at,
             life=life,
+            renewed_by=renewed_by.get(row.contract_line_id),
         )
 
 

@@ -11,14 +11,13 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from app.domain.contracts import spells
 from app.domain.features import (
     AttributeFacts,
     Facts,
-    Feed,
     Floats,
     LineFacts,
     MilestoneFacts,
@@ -31,13 +30,12 @@ from app.domain.features import (
 from app.domain.money import minor_digits
 from app.domain.months import Days, Ints
 from app.models.accounts import AccountVersion
-from app.models.success import Milestone, OnboardingPlan, SurveyAnswer, Ticket, Touch
+from app.models.success import AccountFact, Milestone, OnboardingPlan, SurveyAnswer, Ticket, Touch
 from app.models.usage import UsageDay, UsageMetric
-from app.models.versions import Change
 from app.queries.columns import NAT, days_in_zone, fetch_columns
-from app.queries.contract_lines import KnownLine, RecurringLine, load_recurring_lines, load_replaced_lines
+from app.queries.contract_lines import KnownLine, RecurringLine, load_known_lines, load_recurring_lines
 from app.queries.fx import load_rates
-from app.queries.known import in_force
+from app.queries.known import replaced_at, was_recorded
 from app.queries.settings import CompanySettings
 
 MONTHS_OF_A_YEAR = 12
@@ -63,13 +61,6 @@ def load_facts(session: Session, known: Known) -> Facts:
     accounts = _Index(np.array(sorted(begun), dtype=np.int64))
     segments, channels, attributes = _attributes(session, known, accounts=accounts)
     metrics = tuple(session.scalars(select(UsageMetric.name).order_by(UsageMetric.id)))
-    facts = {
-        "usage": _usage(session, known, accounts=accounts),
-        "milestones": _milestones(session, known, accounts=accounts),
-        "tickets": _tickets(session, known, accounts=accounts),
-        "surveys": _surveys(session, known, accounts=accounts),
-        "touches": _touches(session, known, accounts=accounts),
-    }
     return Facts(
         account_ids=accounts.ids,
         segments=segments,
@@ -78,8 +69,11 @@ def load_facts(session: Session, known: Known) -> Facts:
         spells=_spells(begun, accounts, as_of=known.as_of),
         lines=_lines(session, known, accounts=accounts, lines=begun),
         attributes=attributes,
-        feeds=_feeds(facts),
-        **facts,  # type: ignore[arg-type]
+        usage=_usage(session, known, accounts=accounts),
+        milestones=_milestones(session, known, accounts=accounts),
+        tickets=_tickets(session, known, accounts=accounts),
+        surveys=_surveys(session, known, accounts=accounts),
+        touches=_touches(session, known, accounts=accounts),
     )
 
 
@@ -119,9 +113,9 @@ def _spells(lines: Mapping[int, list[RecurringLine]], accounts: _Index, *, as_of
 
 
 def _lines(session: Session, known: Known, *, accounts: _Index, lines: Mapping[int, list[RecurringLine]]) -> LineFacts:
-    """The lines in force, then the versions that they replaced, each with the days on which it was what was known."""
-    now = [line.as_known for account_id in accounts.ids.tolist() for line in lines[account_id]]
-    every = [*now, *load_replaced_lines(session, known_at=known.known_at)]
+    """The lines in force, and the versions that they replaced, each with the days on which it was what was known."""
+    now = [line for account_id in accounts.ids.tolist() for line in lines[account_id]]
+    every = load_known_lines(session, now, known_at=known.known_at)
     position, kept = accounts.positions(np.array([line.account_id for line in every]))
     own = [line for line, is_kept in zip(every, kept, strict=True) if is_kept]
     return LineFacts(
@@ -151,12 +145,11 @@ def _mrr(session: Session, known: Known, *, lines: Sequence[KnownLine]) -> Float
 def _attributes(
     session: Session, known: Known, *, accounts: _Index
 ) -> tuple[tuple[str, ...], tuple[str, ...], AttributeFacts]:
-    version = AccountVersion
-    rows = session.execute(
-        select(version.account_id, version.valid_from, version.available_at, version.segment, version.channel)
-        .where(in_force(version, known.known_at))
-        .order_by(version.account_id, version.valid_from)
-    ).all()
+    rows = [
+        row
+        for row in session.execute(_attribute_versions(known.known_at))
+        if row.replaced_at is None or row.replaced_at > row.available_at
+    ]
     segments = tuple(sorted({row.segment for row in rows} - {None}))
     channels = tuple(sorted({row.channel for row in rows} - {None}))
     position, kept = accounts.positions(np.array([row.account_id for row in rows]))
@@ -168,18 +161,43 @@ def _attributes(
             account=position,
             valid_from=_days([row.valid_from for row in own]),
             available_on=days_in_zone([row.available_at for row in own], known.zone),
+            replaced_on=days_in_zone([row.replaced_at for row in own], known.zone),
             segment=_codes([row.segment for row in own], segments),
             channel=_codes([row.channel for row in own], channels),
         ),
     )
 
 
+def _attribute_versions(known_at: datetime) -> Select[*tuple[Any, ...]]:
+    """Every version, and since when a later one said otherwise of some of its days.
+
+    What one leaves of another before and after its own days says the same, so it replaces nothing.
+    """
+    old, later = AccountVersion, aliased(AccountVersion)
+    columns = (old.account_id, old.valid_from, old.available_at, old.segment, old.channel)
+    says_otherwise = and_(
+        old.superseded_change_id.is_not(None),
+        later.account_id == old.account_id,
+        later.id > old.id,
+        was_recorded(later, known_at),
+        or_(old.valid_to.is_(None), later.valid_from < old.valid_to),
+        or_(later.valid_to.is_(None), later.valid_to > old.valid_from),
+        or_(later.segment.is_distinct_from(old.segment), later.channel.is_distinct_from(old.channel)),
+    )
+    return (
+        select(*columns, func.min(later.available_at).label("replaced_at"))
+        .outerjoin(later, says_otherwise)
+        .where(was_recorded(old, known_at))
+        .group_by(old.id, *columns)
+        .order_by(old.account_id, old.valid_from, old.id)
+    )
+
+
 def _usage(session: Session, known: Known, *, accounts: _Index) -> UsageFacts:
-    later = select(Change.id).where(Change.recorded_at > known.known_at).scalar_subquery()
     day = UsageDay
     statement = select(
         day.account_id, day.day, day.available_on, day.metric_id, func.coalesce(day.feature_id, -1), day.amount
-    ).where(day.apart_reason.is_(None), day.day < known.as_of, day.change_id.not_in(later))
+    ).where(day.apart_reason.is_(None), day.day < known.as_of, was_recorded(day, known.known_at))
     position, (days, available, metric, feature, amount) = accounts.select(fetch_columns(session, statement))
     metric_ids = np.array(session.scalars(select(UsageMetric.id).order_by(UsageMetric.id)).all(), dtype=np.int64)
     return UsageFacts(
@@ -195,56 +213,62 @@ def _usage(session: Session, known: Known, *, accounts: _Index) -> UsageFacts:
 def _milestones(session: Session, known: Known, *, accounts: _Index) -> MilestoneFacts:
     step = Milestone
     statement = (
-        select(OnboardingPlan.account_id, step.due_on, step.done_on, step.available_at, step.done_available_at)
+        select(
+            OnboardingPlan.account_id,
+            step.due_on,
+            step.done_on,
+            step.available_at,
+            step.done_available_at,
+            replaced_at(step, step.plan_id, step.position),
+        )
         .join(OnboardingPlan, OnboardingPlan.id == step.plan_id)
-        .where(in_force(step, known.known_at))
+        .where(was_recorded(step, known.known_at))
     )
-    position, (due, done, available, done_available) = accounts.select(fetch_columns(session, statement))
+    position, (due, done, available, done_available, replaced) = accounts.select(fetch_columns(session, statement))
     return MilestoneFacts(
         account=position,
         due_on=due,
         done_on=done,
         available_on=days_in_zone(available, known.zone),
         done_available_on=days_in_zone(done_available, known.zone),
+        replaced_on=days_in_zone(replaced, known.zone),
     )
 
 
+def _account_facts(
+    session: Session,
+    known: Known,
+    *,
+    table: type[AccountFact],
+    columns: Sequence[InstrumentedAttribute[Any]],
+    accounts: _Index,
+) -> tuple[Ints, list[NDArray[Any]], dict[str, Days]]:
+    """Of every version of the facts of a table: whose, the columns, and from when until when it was known."""
+    spans = (table.available_at, replaced_at(table, table.system, table.external_id))
+    statement = select(table.account_id, *columns, *spans).where(was_recorded(table, known.known_at))
+    position, (*found, available, replaced) = accounts.select(fetch_columns(session, statement))
+    available_on, replaced_on = days_in_zone(available, known.zone), days_in_zone(replaced, known.zone)
+    return position, found, {"available_on": available_on, "replaced_on": replaced_on}
+
+
 def _tickets(session: Session, known: Known, *, accounts: _Index) -> TicketFacts:
-    row = Ticket
-    columns = select(row.account_id, row.occurred_on, row.closed_on, row.is_escalated, row.available_at)
-    statement = columns.where(in_force(row, known.known_at))
-    position, (opened, closed, escalated, available) = accounts.select(fetch_columns(session, statement))
-    return TicketFacts(position, opened, closed, escalated.astype(bool), days_in_zone(available, known.zone))
+    columns = (Ticket.occurred_on, Ticket.is_escalated)
+    position, found, spans = _account_facts(session, known, table=Ticket, columns=columns, accounts=accounts)
+    opened, escalated = found
+    return TicketFacts(position, opened, escalated.astype(bool), **spans)
 
 
 def _surveys(session: Session, known: Known, *, accounts: _Index) -> SurveyFacts:
-    row = SurveyAnswer
-    columns = select(row.account_id, row.occurred_on, row.kind, row.score, row.available_at)
-    statement = columns.where(in_force(row, known.known_at))
-    position, (answered, kind, score, available) = accounts.select(fetch_columns(session, statement))
-    return SurveyFacts(position, answered, kind == "nps", score.astype(np.float64), days_in_zone(available, known.zone))
+    columns = (SurveyAnswer.occurred_on, SurveyAnswer.kind, SurveyAnswer.score)
+    position, found, spans = _account_facts(session, known, table=SurveyAnswer, columns=columns, accounts=accounts)
+    answered, kind, score = found
+    return SurveyFacts(position, answered, kind == "nps", score.astype(np.float64), **spans)
 
 
 def _touches(session: Session, known: Known, *, accounts: _Index) -> TouchFacts:
-    row = Touch
-    statement = select(row.account_id, row.occurred_on, row.available_at).where(in_force(row, known.known_at))
-    position, (occurred, available) = accounts.select(fetch_columns(session, statement))
-    return TouchFacts(position, occurred, days_in_zone(available, known.zone))
-
-
-# Which column says on what day a fact of a feed happened.
-DAY_OF = {
-    "usage": "day",
-    "milestones": "due_on",
-    "tickets": "opened_on",
-    "surveys": "answered_on",
-    "touches": "occurred_on",
-}
-
-
-def _feeds(facts: Mapping[str, object]) -> tuple[Feed, ...]:
-    days = {kind: getattr(facts[kind], name) for kind, name in DAY_OF.items()}
-    return tuple(Feed(kind, on.min(), on.max()) for kind, on in days.items() if len(on))
+    columns = (Touch.occurred_on,)
+    position, found, spans = _account_facts(session, known, table=Touch, columns=columns, accounts=accounts)
+    return TouchFacts(position, *found, **spans)
 
 
 def _days(values: Sequence[date | None]) -> Days:

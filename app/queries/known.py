@@ -1,9 +1,10 @@
 """As known at: the versions that were in force at an instant of recording."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Label, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.errors import Invalid
 from app.models.versions import Change, Recorded, Version
@@ -41,3 +42,12 @@ def in_force(table: type[Version], known_at: datetime) -> ColumnElement[bool]:
 def was_recorded(table: type[Recorded], known_at: datetime) -> ColumnElement[bool]:
     """The condition that a row had been recorded by `known_at`, whatever became of it since."""
     return table.change_id.not_in(select(Change.id).where(Change.recorded_at > known_at).scalar_subquery())
+
+
+def replaced_at(table: type[Version], *key: InstrumentedAttribute[Any]) -> Label[datetime]:
+    """When a version ceased to be what was known of its thing: a later one was available. Null for the last.
+
+    It looks at the rows that are selected, which are to be all that `was_recorded`; `key` names the thing.
+    """
+    later = func.min(table.available_at).over(partition_by=key, order_by=table.id, rows=(1, None))
+    return later.label("replaced_at")

@@ -20,7 +20,6 @@ from app.domain.contracts import (
 from app.domain.features import (
     AttributeFacts,
     Facts,
-    Feed,
     LineFacts,
     MilestoneFacts,
     Spells,
@@ -55,7 +54,6 @@ def read_facts(world: World) -> Facts:
         tickets=_tickets(world),
         surveys=_surveys(world),
         touches=_touches(world),
-        feeds=_feeds(world),
     )
 
 
@@ -141,6 +139,7 @@ def _attributes(world: World) -> AttributeFacts:
         account=np.arange(len(profile.segment)),
         valid_from=profile.created_on,
         available_on=profile.created_on,
+        replaced_on=_never(profile.created_on),
         segment=segment_code[profile.segment],
         channel=channel_code[profile.channel],
     )
@@ -160,34 +159,35 @@ def _usage(world: World) -> UsageFacts:
 
 def _milestones(world: World) -> MilestoneFacts:
     plan = world.milestones
-    return MilestoneFacts(plan.account, plan.due_on, plan.done_on, plan.planned_on, plan.done_on)
+    return MilestoneFacts(plan.account, plan.due_on, plan.done_on, plan.planned_on, plan.done_on, _never(plan.due_on))
 
 
 def _tickets(world: World) -> TicketFacts:
     desk = world.tickets
-    return TicketFacts(desk.account, desk.opened_on, desk.closed_on, desk.is_escalated, desk.opened_on)
+    return TicketFacts(desk.account, desk.opened_on, desk.is_escalated, desk.opened_on, _never(desk.opened_on))
 
 
 def _surveys(world: World) -> SurveyFacts:
     asked = world.surveys
     return SurveyFacts(
-        asked.account, asked.answered_on, asked.is_nps, asked.score.astype(np.float64), asked.answered_on
+        account=asked.account,
+        answered_on=asked.answered_on,
+        is_nps=asked.is_nps,
+        score=asked.score.astype(np.float64),
+        available_on=asked.answered_on,
+        replaced_on=_never(asked.answered_on),
     )
 
 
 def _touches(world: World) -> TouchFacts:
-    return TouchFacts(world.touches.account, world.touches.occurred_on, world.touches.occurred_on)
+    spoke_on = world.touches.occurred_on
+    return TouchFacts(world.touches.account, spoke_on, spoke_on, _never(spoke_on))
 
 
-def _feeds(world: World) -> tuple[Feed, ...]:
-    days = {
-        "usage": world.usage.day,
-        "milestones": world.milestones.due_on,
-        "tickets": world.tickets.opened_on,
-        "surveys": world.surveys.answered_on,
-        "touches": world.touches.occurred_on,
-    }
-    return tuple(Feed(kind, on.min(), on.max()) for kind, on in days.items() if len(on))
+def _never(days: Days) -> Days:
+    """For each of these facts: it is never corrected."""
+    never: Days = np.full(len(days), NAT)
+    return never
 
 
 def _days(values: Sequence[date | None]) -> Days:

@@ -7,7 +7,6 @@ import numpy as np
 from app.domain.features import (
     AttributeFacts,
     Facts,
-    Feed,
     LineFacts,
     MilestoneFacts,
     Spells,
@@ -41,6 +40,11 @@ def random_facts(seed, accounts=6, whole_amounts=True):
     def late(on, most=40):
         return on + (rng.integers(0, most, len(on)) * (rng.random(len(on)) < 0.3)).astype("timedelta64[D]")
 
+    def replaced(available):
+        """A fifth of the versions stood only for a while: another of the rows is taken to have come later."""
+        later = available + rng.integers(0, 200, len(available)).astype("timedelta64[D]")
+        return np.where(rng.random(len(available)) < 0.2, later, NAT)
+
     first = np.arange(accounts)
     start = day(accounts, 0, 400)
     end = np.where(rng.random(accounts) < 0.4, start + rng.integers(20, 400, accounts).astype("timedelta64[D]"), NAT)
@@ -69,7 +73,7 @@ def random_facts(seed, accounts=6, whole_amounts=True):
         replaced_on=np.where(rng.random(len(of)) < 0.2, known + np.timedelta64(200, "D"), NAT),
     )
     n = 900
-    usage_day = day(n)
+    usage_day = day(n, 150)  # each feed began on a day of its own, while accounts were there
     usage = UsageFacts(
         account=rng.integers(0, accounts, n),
         day=usage_day,
@@ -78,28 +82,34 @@ def random_facts(seed, accounts=6, whole_amounts=True):
         feature=rng.integers(-1, 4, n),
         amount=rng.integers(0, 9, n) / (1.0 if whole_amounts else 7.0),
     )
-    due, planned = day(30), day(30)
+    due, planned = day(30, 151), day(30, 151)
     done = np.where(rng.random(30) < 0.6, due + rng.integers(-20, 40, 30).astype("timedelta64[D]"), NAT)
-    milestones = MilestoneFacts(rng.integers(0, accounts, 30), due, done, planned, late(done))
-    opened = day(80)
-    tickets = TicketFacts(rng.integers(0, accounts, 80), opened, np.full(80, NAT), rng.random(80) < 0.3, late(opened))
-    answered = day(60)
+    milestones = MilestoneFacts(rng.integers(0, accounts, 30), due, done, planned, late(done), replaced(planned))
+    opened = day(80, 152)
+    heard = late(opened)
+    tickets = TicketFacts(rng.integers(0, accounts, 80), opened, rng.random(80) < 0.3, heard, replaced(heard))
+    answered = day(60, 153)
+    heard = late(answered)
     surveys = SurveyFacts(
-        rng.integers(0, accounts, 60), answered, rng.random(60) < 0.5, rng.integers(1, 50, 60) / 7, late(answered)
+        account=rng.integers(0, accounts, 60),
+        answered_on=answered,
+        is_nps=rng.random(60) < 0.5,
+        score=rng.integers(1, 50, 60) / 7,
+        available_on=heard,
+        replaced_on=replaced(heard),
     )
-    spoke = day(60)
-    touches = TouchFacts(rng.integers(0, accounts, 60), spoke, late(spoke))
+    spoke = day(60, 154)
+    heard = late(spoke)
+    touches = TouchFacts(rng.integers(0, accounts, 60), spoke, heard, replaced(heard))
     versions = day(12)
+    heard = np.concatenate([start, late(versions)])
     attributes = AttributeFacts(
         account=np.concatenate([first, rng.integers(0, accounts, 12)]),
         valid_from=np.concatenate([start, versions]),
-        available_on=np.concatenate([start, late(versions)]),
+        available_on=heard,
+        replaced_on=replaced(heard),
         segment=rng.integers(-1, 2, accounts + 12),
         channel=rng.integers(-1, 3, accounts + 12),
-    )
-    feeds = tuple(
-        Feed(kind, EPOCH + np.timedelta64(shift, "D"), EPOCH + np.timedelta64(560, "D"))
-        for shift, kind in enumerate(("usage", "milestones", "tickets", "surveys", "touches"), start=150)
     )
     return Facts(
         account_ids=first + 100,
@@ -114,5 +124,4 @@ def random_facts(seed, accounts=6, whole_amounts=True):
         tickets=tickets,
         surveys=surveys,
         touches=touches,
-        feeds=feeds,
     )

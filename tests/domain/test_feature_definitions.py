@@ -26,15 +26,15 @@ class SlowProgram:
         made = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
         return [r for r in made if r[day] and r[available] and r[day] < self.L and r[available] < self.L]
 
-    def feed(self, kind):
-        return next((f.first_on.item() for f in self.facts.feeds if f.kind == kind), None)
+    def standing(self, rows):
+        """Those that no later version had replaced by then."""
+        return [r for r in rows if not r["replaced_on"] or r["replaced_on"] >= self.L]
 
     def table(self):
         lines = [
             r
-            for r in self.rows("lines", "available_on", "available_on")
+            for r in self.standing(self.rows("lines", "available_on", "available_on"))
             if r["starts_on"] <= self.L and (not r["stops_on"] or r["stops_on"] > self.L)
-            if not r["replaced_on"] or r["replaced_on"] >= self.L
         ]
         spells = self.facts.spells
         table = {}
@@ -61,13 +61,17 @@ class SlowProgram:
         empty = dict.fromkeys(
             ["usage_level", "usage_mean_3m", "usage_trend", "seats_used", "breadth", "days_since_use"]
         )
-        start = max(row["start"], self.feed("usage"))
         all_rows = [r for r in self.rows("usage", "day", "available_on") if self.spell_start(r["account"], r["day"])]
         activity = [r for r in all_rows if r["metric"] == 0]
         people = [r for r in all_rows if r["metric"] == 1]
         mine = [r for r in activity if r["account"] == account and r["day"] >= row["start"]]
 
-        def window(months, rows, last):
+        def first(rows):
+            return max(row["start"], min((r["day"] for r in rows), default=row["start"]))
+
+        start = first(activity)
+
+        def window(months, rows, last, start):
             since = max(add_months(self.L, -months), start)
             return [r for r in rows if r["day"] >= add_months(self.L, -months)], max((last - since).days + 1, 0)
 
@@ -78,9 +82,9 @@ class SlowProgram:
         last, result = last_day(activity), dict(empty)
         seats = row["seats"] or 1
         if last and last >= start:
-            month, month_days = window(1, mine, last)
-            quarter, quarter_days = window(3, mine, last)
-            seven, seven_days = window(7, mine, last)
+            month, month_days = window(1, mine, last, start)
+            quarter, quarter_days = window(3, mine, last, start)
+            seven, seven_days = window(7, mine, last, start)
             if month_days >= 7:
                 rate = sum(r["amount"] for r in month) * 365.25 / 12 / month_days
                 rate_3m = sum(r["amount"] for r in quarter) * 365.25 / 12 / quarter_days
@@ -98,7 +102,7 @@ class SlowProgram:
                     result["breadth"] = len(own) / len(named)
         last = last_day(people)
         if last and row["seats"]:
-            month, month_days = window(1, [r for r in people if r["account"] == account], last)
+            month, month_days = window(1, [r for r in people if r["account"] == account], last, first(people))
             if month_days >= 7:
                 peak = max((r["amount"] for r in month if r["day"] >= row["start"]), default=0)
                 result["seats_used"] = peak / row["seats"]
@@ -127,7 +131,7 @@ class SlowProgram:
             if r["done_on"] and max(r["done_on"], r["done_available_on"]) >= self.L:
                 r["done_on"] = None
         heard = max([r["available_on"] for r in plan] + [r["done_on"] for r in plan if r["done_on"]], default=None)
-        mine = [r for r in plan if r["account"] == account]
+        mine = [r for r in self.standing(plan) if r["account"] == account]
         if heard and (self.L - heard).days <= 90 and mine:
             due = [r for r in mine if year <= r["due_on"] < self.L]
             still_open = [r for r in due if not r["done_on"]]
@@ -140,9 +144,9 @@ class SlowProgram:
         tickets = self.rows("tickets", "opened_on", "available_on")
         since = self.L - timedelta(90)
         in_use = any((self.L - r["opened_on"]).days <= 90 for r in tickets)
-        if not in_use or max(since, row["start"]) < self.feed("tickets"):
+        if not in_use or max(since, row["start"]) < min(r["opened_on"] for r in tickets):
             return {}
-        recent = [r for r in tickets if r["account"] == account and r["opened_on"] >= since]
+        recent = [r for r in self.standing(tickets) if r["account"] == account and r["opened_on"] >= since]
         return {"tickets_90d": len(recent), "escalations_90d": sum(r["escalated"] for r in recent)}
 
     def surveys(self, account, year):
@@ -151,7 +155,7 @@ class SlowProgram:
         if any((self.L - r["answered_on"]).days <= 180 for r in surveys):
             for name, is_nps in (("nps", True), ("csat", False)):
                 answers = [r for r in surveys if r["is_nps"] == is_nps]
-                own = [r for r in answers if r["account"] == account and r["answered_on"] >= year]
+                own = [r for r in self.standing(answers) if r["account"] == account and r["answered_on"] >= year]
                 if own:
                     last = max(r["answered_on"] for r in own)
                     scores = [r["score"] for r in own if r["answered_on"] == last]
@@ -163,14 +167,17 @@ class SlowProgram:
     def contact(self, account, row):
         touches = self.rows("touches", "occurred_on", "available_on")
         if any((self.L - r["occurred_on"]).days <= 90 for r in touches):
-            last = max([r["occurred_on"] for r in touches if r["account"] == account], default=row["start"])
-            last = max(last, row["start"], self.feed("touches"))
+            last = max(
+                [r["occurred_on"] for r in self.standing(touches) if r["account"] == account], default=row["start"]
+            )
+            last = max(last, row["start"], min(r["occurred_on"] for r in touches))
             return {"days_since_contact": min((self.L - last).days, 180)}
         return {}
 
     def levels(self, account):
         result = {}
-        versions = [r for r in self.rows("attributes", "available_on", "available_on") if r["account"] == account]
+        versions = self.standing(self.rows("attributes", "available_on", "available_on"))
+        versions = [r for r in versions if r["account"] == account]
         versions = [r for r in versions if r["valid_from"] <= self.L]
         if versions:
             key = ("valid_from", "available_on", "segment", "channel")

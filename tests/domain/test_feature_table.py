@@ -32,6 +32,9 @@ def replace_after(facts, cut, rng):
         for name in ("amount", "score", "mrr", "seats"):
             if name in columns:
                 columns[name][noise] = rng.random(len(noise)) * 1e4
+        if "replaced_on" in columns:
+            replaced = columns["replaced_on"]
+            columns["replaced_on"] = np.where(replaced >= cut, replaced + np.timedelta64(40, "D"), replaced)
         for name in ("escalated", "is_nps"):
             if name in columns:
                 columns[name][noise] = ~columns[name][noise]
@@ -60,7 +63,6 @@ def replace_after(facts, cut, rng):
         tickets=disturb(facts.tickets, "opened_on", "available_on"),
         surveys=disturb(facts.surveys, "answered_on", "available_on"),
         touches=disturb(facts.touches, "occurred_on", "available_on"),
-        feeds=tuple(dataclasses.replace(feed, last_on=feed.last_on + np.timedelta64(99, "D")) for feed in facts.feeds),
     )
 
 
@@ -109,7 +111,13 @@ def test_a_landmark_says_the_same_alone_and_among_others():
 
 
 def test_without_any_feed_only_the_commercial_features_are_known():
-    facts = dataclasses.replace(random_facts(3), feeds=())
+    facts = random_facts(3)
+    feeds = {
+        kind: dataclasses.replace(feed, **{f.name: getattr(feed, f.name)[:0] for f in dataclasses.fields(feed)})
+        for kind in ("usage", "milestones", "tickets", "surveys", "touches")
+        if (feed := getattr(facts, kind))
+    }
+    facts = dataclasses.replace(facts, **feeds)
     table = build_features(facts, landmarks_before(AS_OF[0]))
     dimension = {spec.name: spec.dimension for spec in feature_specs(facts)}
     for name, column in zip(table.names, table.values.T, strict=True):

@@ -3,6 +3,7 @@
 import logging
 import os
 import secrets
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -183,6 +184,7 @@ def serve(*, host: str, workers: int) -> None:
     Example: PORT=8080 tenure serve
     """
     with opened_database() as (settings, _):
+        _check_address(host, settings.port)
         click.echo(f"Tenure is at http://{host}:{settings.port}   (Ctrl-C ends it)")
         password = _demo_password_file(settings)
         if password.exists() and not settings.is_production:  # there, what is printed ends up in logs
@@ -204,6 +206,18 @@ def serve(*, host: str, workers: int) -> None:
     ]
     options = ["--workers", str(workers), "--worker-class", "gthread", "--threads", "4", "--no-control-socket"]
     os.execv(sys.executable, [*command, *options])  # noqa: S606  our own interpreter and arguments
+
+
+def _check_address(host: str, port: int) -> None:
+    """The server would say it ten times over, and after its address has been printed."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        raise click.ClickException(
+            f"Cannot listen on {host}, port {port}: {error.strerror}. Set another with PORT=..."
+        ) from error
 
 
 @main.group()

@@ -1,5 +1,6 @@
 """The command as an operator uses it: what it does, and what it says when something is off."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,13 @@ def test_the_demo_keeps_out_of_a_database_that_is_in_use(tenure, tmp_path: Path)
     refused = tenure("demo")
     assert (refused.exit_code, "needs an empty one" in refused.output) == (1, True)
     assert said(tenure("demo", "--if-empty")) == ""
+
+
+def test_a_port_that_is_taken_is_said_before_an_address_is_printed(tenure, monkeypatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        monkeypatch.setenv("PORT", str(port))
+        result = tenure("serve")
+    assert result.exit_code == 1
+    assert f"Cannot listen on 127.0.0.1, port {port}: Address already in use." in result.output
+    assert "Tenure is at" not in result.output

@@ -7,7 +7,7 @@ from sqlalchemy import JSON, ForeignKey, Index, Integer, String, UniqueConstrain
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base
-from app.models.versions import Recorded, Version, current_version_index
+from app.models.versions import DatedVersion, Recorded, Version, current_version_index
 
 
 class Account(Recorded, Base):
@@ -16,14 +16,12 @@ class Account(Recorded, Base):
     __tablename__ = "accounts"
 
 
-class AccountVersion(Version, Base):
+class AccountVersion(DatedVersion, Base):
     """The attributes of an account from `valid_from` until the day before `valid_to`."""
 
     __tablename__ = "account_versions"
 
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"), index=True)
-    valid_from: Mapped[date]
-    valid_to: Mapped[date | None]
     name: Mapped[str] = mapped_column(String(300))
     segment: Mapped[str | None] = mapped_column(String(100))
     industry: Mapped[str | None] = mapped_column(String(100))
@@ -67,7 +65,7 @@ class ExternalId(Version, Base):
     __table_args__ = (current_version_index("uq_external_ids_current", "system", "kind", "external_id"),)
 
 
-class Assignment(Version, Base):
+class Assignment(DatedVersion, Base):
     """Who of our staff looks after an account, from when until when."""
 
     __tablename__ = "assignments"
@@ -75,8 +73,6 @@ class Assignment(Version, Base):
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"), index=True)
     role: Mapped[str] = mapped_column(String(30))  # csm, account_owner, inside_sales
     person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"), index=True)
-    valid_from: Mapped[date]
-    valid_to: Mapped[date | None]
 
     __table_args__ = (current_version_index("uq_assignments_current", "account_id", "role", "valid_from"),)
 

@@ -1,13 +1,12 @@
 """Products, what they were called and what they cost, over time."""
 
-from datetime import date
 from decimal import Decimal
 
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base
-from app.models.versions import ExactDecimal, Recorded, Version, current_version_index
+from app.models.versions import DatedVersion, ExactDecimal, Recorded, Version, current_version_index
 
 
 class Product(Recorded, Base):
@@ -16,12 +15,10 @@ class Product(Recorded, Base):
     sku: Mapped[str] = mapped_column(String(200), unique=True)
 
 
-class ProductVersion(Version, Base):
+class ProductVersion(DatedVersion, Base):
     __tablename__ = "product_versions"
 
     product_id: Mapped[int] = mapped_column(ForeignKey("products.id"), index=True)
-    valid_from: Mapped[date]
-    valid_to: Mapped[date | None]
     name: Mapped[str] = mapped_column(String(300))
     family: Mapped[str | None] = mapped_column(String(200))
     plan: Mapped[str | None] = mapped_column(String(100))
@@ -44,7 +41,7 @@ class ProductExternalId(Version, Base):
     __table_args__ = (current_version_index("uq_product_external_ids_current", "system", "external_id"),)
 
 
-class ProductPrice(Version, Base):
+class ProductPrice(DatedVersion, Base):
     """A list price and the days it was valid: reported, never a reason to refuse a deal line."""
 
     __tablename__ = "product_prices"
@@ -52,7 +49,5 @@ class ProductPrice(Version, Base):
     product_id: Mapped[int] = mapped_column(ForeignKey("products.id"))
     currency: Mapped[str] = mapped_column(String(3))
     amount: Mapped[Decimal] = mapped_column(ExactDecimal)
-    valid_from: Mapped[date]
-    valid_to: Mapped[date | None]
 
     __table_args__ = (current_version_index("uq_product_prices_current", "product_id", "currency", "valid_from"),)

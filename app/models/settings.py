@@ -8,18 +8,16 @@ from sqlalchemy import JSON, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base
-from app.models.versions import ExactDecimal, Version, current_version_index
+from app.models.versions import DatedVersion, ExactDecimal, Version, current_version_index
 
 
-class SettingVersion(Version, Base):
+class SettingVersion(DatedVersion, Base):
     """A company setting; the names and what they mean are in app/services/settings.py."""
 
     __tablename__ = "setting_versions"
 
     name: Mapped[str] = mapped_column(String(100))
     value: Mapped[Any] = mapped_column(JSON)
-    valid_from: Mapped[date]
-    valid_to: Mapped[date | None]
 
     __table_args__ = (current_version_index("uq_setting_versions_current", "name", "valid_from"),)
 

@@ -1,6 +1,6 @@
 """What every recorded row has: by which change it came, by which it was replaced, since when it could be known."""
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, text
@@ -56,6 +56,13 @@ class Version(Recorded):
 
     superseded_change_id: Mapped[int | None] = mapped_column(ForeignKey("changes.id"), index=True)
     available_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class DatedVersion(Version):
+    """A version of what holds from `valid_from` until the day before `valid_to` (none: until further notice)."""
+
+    valid_from: Mapped[date]
+    valid_to: Mapped[date | None]
 
 
 def current_version_index(name: str, *columns: str) -> Index:

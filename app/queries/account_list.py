@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import case, func, or_, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from app.models.accounts import Account, AccountVersion, Assignment
@@ -14,8 +14,9 @@ from app.models.contracts import ContractLineVersion
 from app.models.persons import Person
 from app.models.products import ProductVersion
 from app.models.scores import RetentionCurve, Score
-from app.queries.accounts import AccountFilter, filtered
+from app.queries.accounts import AccountFilter, filtered, live_lines
 from app.queries.groups import UNKNOWN
+from app.queries.known import valid_on
 from app.queries.runs import Run
 
 CSM = "csm"
@@ -110,13 +111,10 @@ def _plans(session: Session, account_ids: Sequence[int], *, on: date) -> dict[in
         .join(product, product.product_id == line.product_id)
         .where(
             line.account_id.in_(account_ids),
-            line.superseded_change_id.is_(None),
             line.arr_minor > 0,
-            line.starts_on <= on,
-            or_(line.ends_on.is_(None), line.ends_on >= on),
+            *live_lines(on),
             product.superseded_change_id.is_(None),
-            product.valid_from <= on,
-            or_(product.valid_to.is_(None), product.valid_to > on),
+            valid_on(product, on),
         )
         .order_by(line.account_id, line.arr_minor, line.id.desc())
     )
@@ -132,8 +130,7 @@ def _csms_of(session: Session, account_ids: Sequence[int], *, on: date) -> dict[
             Assignment.account_id.in_(account_ids),
             Assignment.role == CSM,
             Assignment.superseded_change_id.is_(None),
-            Assignment.valid_from <= on,
-            or_(Assignment.valid_to.is_(None), Assignment.valid_to > on),
+            valid_on(Assignment, on),
         )
         .order_by(Assignment.account_id, Assignment.valid_from)
     )

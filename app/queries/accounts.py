@@ -15,7 +15,9 @@ from app.models.accounts import AccountVersion, Assignment, ExternalId
 from app.models.contracts import ContractLineVersion
 from app.models.products import Product, ProductVersion
 from app.models.scores import ModelRun, PublishedRun, Score
+from app.models.versions import DatedVersion
 from app.queries.cursors import Position, Sort, decode_cursor, encode_cursor
+from app.queries.known import Day, valid_on
 from app.queries.runs import CHURN, RUN_COLUMNS, Run, find_run
 
 
@@ -110,7 +112,6 @@ class AccountDetail:
     products: list[OwnedProduct]
 
 
-Day = date | BindParameter[date]
 DAY: BindParameter[date] = bindparam("day", type_=Date)
 
 ATTRIBUTES = ("name", "segment", "industry", "country", "employees", "channel", "campaign", "parent_id")
@@ -174,17 +175,12 @@ def load_account(session: Session, account_id: int, *, today: date) -> AccountDe
     )
 
 
-def _valid(
-    table: type[AccountVersion] | type[Assignment] | type[ProductVersion], day: Day
-) -> tuple[ColumnElement[bool], ...]:
-    return (
-        table.superseded_change_id.is_(None),
-        table.valid_from <= day,
-        or_(table.valid_to.is_(None), table.valid_to > day),
-    )
+def _valid(table: type[DatedVersion], day: Day) -> tuple[ColumnElement[bool], ...]:
+    return table.superseded_change_id.is_(None), valid_on(table, day)
 
 
-def _live_lines(day: Day) -> tuple[ColumnElement[bool], ...]:
+def live_lines(day: Day) -> tuple[ColumnElement[bool], ...]:
+    """The conditions that a line in force is paid for on that day."""
     line = ContractLineVersion
     return (
         line.superseded_change_id.is_(None),
@@ -211,7 +207,7 @@ PRODUCTS = (
     select(Product.sku, ProductVersion.name, ProductVersion.plan)
     .join(ProductVersion, ProductVersion.product_id == Product.id)
     .join(ContractLineVersion, ContractLineVersion.product_id == Product.id)
-    .where(ContractLineVersion.account_id == bindparam("account_id"), *_live_lines(DAY), *_valid(ProductVersion, DAY))
+    .where(ContractLineVersion.account_id == bindparam("account_id"), *live_lines(DAY), *_valid(ProductVersion, DAY))
     .distinct()
     .order_by(Product.sku)
 )
@@ -274,7 +270,7 @@ def _has_product(chosen: AccountFilter, *, on: date) -> ColumnElement[bool]:
         select(ContractLineVersion.id)
         .join(Product, Product.id == ContractLineVersion.product_id)
         .join(ProductVersion, ProductVersion.product_id == Product.id)
-        .where(ContractLineVersion.account_id == AccountVersion.account_id, *_live_lines(on))
+        .where(ContractLineVersion.account_id == AccountVersion.account_id, *live_lines(on))
         .where(*_valid(ProductVersion, on))
     )
     if chosen.plan:

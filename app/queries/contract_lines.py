@@ -7,7 +7,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from app.domain.contracts import ONE_DAY, ChurnNotice, ContractLine, EndedBy, LineKind, LineLife, line_lives
@@ -16,7 +16,7 @@ from app.models.contracts import Contract, ContractLineVersion, ContractVersion
 from app.models.contracts import ContractLine as LineRow
 from app.models.deals import DealVersion
 from app.models.products import ProductVersion
-from app.queries.known import in_force, replaced_at, was_recorded
+from app.queries.known import in_force, replaced_at, valid_on, was_recorded
 
 DAYS_OF_A_MONTH = 30.4375
 
@@ -205,10 +205,7 @@ def _with_terms(statement: Found, known_at: datetime) -> Found:
         .join(deal, (deal.deal_id == Contract.deal_id) & in_force(deal, known_at))
         .outerjoin(
             product,
-            (product.product_id == line.product_id)
-            & in_force(product, known_at)
-            & (product.valid_from <= line.starts_on)
-            & or_(product.valid_to.is_(None), product.valid_to > line.starts_on),
+            (product.product_id == line.product_id) & in_force(product, known_at) & valid_on(product, line.starts_on),
         )
         .where(line.kind == LineKind.RECURRING, line.arr_minor > 0, deal.stage == "won")
     )

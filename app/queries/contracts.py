@@ -7,7 +7,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Row, or_, select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from app.domain.contracts import LineKind, LineState, line_state
@@ -15,7 +15,7 @@ from app.models.contracts import Contract, ContractLine, ContractLineVersion, Co
 from app.models.deals import DealVersion
 from app.models.products import ProductVersion
 from app.queries.contract_lines import load_recurring_lines
-from app.queries.known import in_force
+from app.queries.known import in_force, valid_on
 
 AnyRow = Row[*tuple[Any, ...]]
 
@@ -156,10 +156,7 @@ def _lines(session: Session, account_id: int, *, known_at: datetime) -> Sequence
         .join(ContractLine, ContractLine.id == line.contract_line_id)
         .join(
             product,
-            (product.product_id == line.product_id)
-            & in_force(product, known_at)
-            & (product.valid_from <= line.starts_on)
-            & or_(product.valid_to.is_(None), product.valid_to > line.starts_on),
+            (product.product_id == line.product_id) & in_force(product, known_at) & valid_on(product, line.starts_on),
         )
         .where(line.account_id == account_id, in_force(line, known_at))
         .order_by(line.arr_minor.desc(), ContractLine.line_key)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.domain.features import Facts
@@ -14,7 +14,7 @@ from app.models.accounts import AccountVersion
 from app.models.products import ProductVersion
 from app.queries.contract_lines import load_recurring_lines
 from app.queries.facts import Known
-from app.queries.known import in_force
+from app.queries.known import in_force, valid_on
 
 UNKNOWN = "(unknown)"
 ALL = "all"
@@ -51,9 +51,7 @@ def _attributes(session: Session, known: Known) -> dict[int, dict[str, str | Non
     version = AccountVersion
     rows = session.execute(
         select(version.account_id, *(getattr(version, name) for name in ATTRIBUTES)).where(
-            in_force(version, known.known_at),
-            version.valid_from <= known.as_of,
-            or_(version.valid_to.is_(None), version.valid_to > known.as_of),
+            in_force(version, known.known_at), valid_on(version, known.as_of)
         )
     )
     return {account_id: dict(zip(ATTRIBUTES, values, strict=True)) for account_id, *values in rows}

@@ -1,13 +1,15 @@
 """As known at: the versions that were in force at an instant of recording."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Label, func, or_, select
+from sqlalchemy import BindParameter, ColumnElement, Label, and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.errors import Invalid
-from app.models.versions import Change, Recorded, Version
+from app.models.versions import Change, DatedVersion, Recorded, Version
+
+Day = date | BindParameter[date] | InstrumentedAttribute[date]
 
 
 def last_recorded_at(session: Session) -> datetime | None:
@@ -42,6 +44,11 @@ def in_force(table: type[Version], known_at: datetime) -> ColumnElement[bool]:
 def was_recorded(table: type[Recorded], known_at: datetime) -> ColumnElement[bool]:
     """The condition that a row had been recorded by `known_at`, whatever became of it since."""
     return table.change_id.not_in(select(Change.id).where(Change.recorded_at > known_at).scalar_subquery())
+
+
+def valid_on(table: type[DatedVersion], day: Day) -> ColumnElement[bool]:
+    """The condition that what a version says holds on that day."""
+    return and_(table.valid_from <= day, or_(table.valid_to.is_(None), table.valid_to > day))
 
 
 def replaced_at(table: type[Version], *key: InstrumentedAttribute[Any]) -> Label[datetime]:

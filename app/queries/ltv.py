@@ -5,12 +5,11 @@ Amounts are in minor units of the run's currency, as floats: they are forecasts.
 """
 
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.domain.ltv import (
@@ -27,7 +26,7 @@ from app.errors import Invalid
 from app.models.accounts import AccountVersion
 from app.models.scores import GroupDraws
 from app.queries.groups import UNKNOWN
-from app.queries.known import in_force
+from app.queries.known import in_force, valid_on
 from app.queries.runs import Run, load_run
 from app.queries.scores import AccountScore, Curve, load_score
 from app.queries.settings import load_company_settings
@@ -157,7 +156,11 @@ def _segment_churn(session: Session, account_id: int, *, run: Run) -> float | No
     """The monthly logo churn of the segment that the account was in on the run's date."""
     segment = (
         select(AccountVersion.segment)
-        .where(AccountVersion.account_id == account_id, *_valid_on(run.as_of, run))
+        .where(
+            AccountVersion.account_id == account_id,
+            in_force(AccountVersion, run.known_at),
+            valid_on(AccountVersion, run.as_of),
+        )
         .scalar_subquery()
     )
     return session.scalar(
@@ -166,15 +169,6 @@ def _segment_churn(session: Session, account_id: int, *, run: Run) -> float | No
             GroupDraws.group_by == "segment",
             GroupDraws.group == func.coalesce(segment, UNKNOWN),
         )
-    )
-
-
-def _valid_on(day: date, run: Run) -> tuple[Any, ...]:
-    version = AccountVersion
-    return (
-        in_force(version, run.known_at),
-        version.valid_from <= day,
-        or_(version.valid_to.is_(None), version.valid_to > day),
     )
 
 

@@ -2,14 +2,14 @@
 
 from datetime import date, datetime
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from app.errors import Invalid
 from app.models.settings import SettingVersion
 from app.models.versions import Change
 from app.queries.facts import Known
-from app.queries.known import in_force
+from app.queries.known import in_force, valid_on
 from app.queries.settings import NAMES, decode_settings
 
 
@@ -24,10 +24,9 @@ def load_moment(session: Session, *, as_of: date | None, known_at: datetime | No
     day = as_of or now.date()
     last = select(func.max(Change.recorded_at).label("at")).subquery()
     valid = and_(
-        in_force(SettingVersion, known_at or now),
+        in_force(SettingVersion, known_at) if known_at else SettingVersion.superseded_change_id.is_(None),
         SettingVersion.name.in_(NAMES),
-        SettingVersion.valid_from <= day,
-        or_(SettingVersion.valid_to.is_(None), SettingVersion.valid_to > day),
+        valid_on(SettingVersion, day),
     )
     rows = session.execute(
         select(last.c.at, SettingVersion.name, SettingVersion.value).outerjoin(SettingVersion, valid)

@@ -7,7 +7,7 @@ from datetime import date
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, and_, cast, func, join, literal, or_, select
+from sqlalchemy import ColumnElement, Select, String, and_, cast, func, join, literal, select
 from sqlalchemy.orm import Session
 
 from app.domain.contracts import line_state
@@ -28,12 +28,13 @@ from app.models.accounts import AccountVersion
 from app.models.contracts import Contract, ContractLine, ContractLineVersion
 from app.models.deals import DealVersion
 from app.models.products import Product, ProductVersion
+from app.models.versions import DatedVersion
 from app.queries.arr import IN_ARR
 from app.queries.contract_lines import RecurringLine, load_recurring_lines
 from app.queries.facts import Known
 from app.queries.fx import load_rates
 from app.queries.groups import ALL, UNKNOWN
-from app.queries.known import in_force
+from app.queries.known import in_force, valid_on
 
 MOST_ROWS = 250_000
 CURRENCY = "currency"
@@ -282,12 +283,8 @@ def _with_lines(statement: Select[*tuple[Any, ...]], *, known: Known) -> Select[
     )
 
 
-def _valid(table: type[AccountVersion] | type[ProductVersion], known: Known) -> ColumnElement[bool]:
-    return and_(
-        in_force(table, known.known_at),
-        table.valid_from <= known.as_of,
-        or_(table.valid_to.is_(None), table.valid_to > known.as_of),
-    )
+def _valid(table: type[DatedVersion], known: Known) -> ColumnElement[bool]:
+    return and_(in_force(table, known.known_at), valid_on(table, known.as_of))
 
 
 class _Names:

@@ -6,11 +6,11 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.models.settings import SettingVersion
-from app.queries.known import in_force, last_recorded_at
+from app.queries.known import in_force, last_recorded_at, valid_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,7 @@ def load_company_settings(
         select(SettingVersion.name, SettingVersion.value).where(
             in_force(SettingVersion, known),
             SettingVersion.name.in_(NAMES),
-            SettingVersion.valid_from <= day,
-            or_(SettingVersion.valid_to.is_(None), SettingVersion.valid_to > day),
+            valid_on(SettingVersion, day),
         )
     )
     return decode_settings((name, value) for name, value in rows)

@@ -1,7 +1,7 @@
 """Churn notices: who said that they leave, and which lines that ends."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -105,17 +105,16 @@ def _texts(session: Session, change: Change, *, source: Source, rows: Sequence[C
     return ensure_texts(session, change, table=ChurnNotice, source=source, bodies=bodies)
 
 
-def _stops(session: Session, notices: Sequence[Row]) -> dict[int, Any]:
+def _stops(session: Session, notices: Sequence[Row]) -> dict[int, date]:
     return first_stops(session, [notice["contract_line_id"] for notice in notices if notice["contract_line_id"]])
 
 
-def _shorten(session: Session, change: Change, *, notices: Sequence[Row], before: Mapping[int, Any]) -> Outcome:
+def _shorten(session: Session, change: Change, *, notices: Sequence[Row], before: Mapping[int, date]) -> Outcome:
     """Give each line that is named its last paid day. An end that came from an earlier notice may move either way."""
-    known_at: dict[int, Any] = {}
-    for notice in notices:
-        line_id = notice["contract_line_id"]
-        if line_id is not None:
-            known_at[line_id] = min(known_at.get(line_id, notice["available_at"]), notice["available_at"])
+    known_at: dict[int, datetime] = {}
+    for notice in sorted(notices, key=lambda notice: (notice["effective_on"], notice["available_at"])):
+        if notice["contract_line_id"] is not None:
+            known_at.setdefault(notice["contract_line_id"], notice["available_at"])
     stops = first_stops(session, list(known_at))
     rows = []
     for line_id, ever in _ends_ever(session, list(known_at)).items():

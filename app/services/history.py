@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
-from app.models.versions import Change, Version
+from app.models.versions import Change, DatedVersion
 from app.services.versions import BATCH, Outcome, record_dated_versions
 
 ALWAYS = date(1900, 1, 1)
@@ -17,7 +17,7 @@ Row = Mapping[str, Any]
 
 
 def record_history(
-    session: Session, change: Change, *, table: type[Version], key: Sequence[str], rows: Sequence[Row]
+    session: Session, change: Change, *, table: type[DatedVersion], key: Sequence[str], rows: Sequence[Row]
 ) -> Outcome:
     """Record rows with a `valid_from` and a `valid_to` (exclusive; None: not said), several of one thing too.
 
@@ -43,7 +43,7 @@ def record_history(
 
 
 def _starts(
-    session: Session, table: type[Version], *, key: Sequence[str], names: Sequence[tuple[Any, ...]]
+    session: Session, table: type[DatedVersion], *, key: Sequence[str], names: Sequence[tuple[Any, ...]]
 ) -> dict[tuple[Any, ...], list[date]]:
     columns = [getattr(table, name) for name in key]
     columns_with_start = [getattr(table, name) for name in ("valid_from", *key)]

@@ -13,7 +13,7 @@ from sqlalchemy import insert, inspect, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict
-from app.models.versions import Change, Version
+from app.models.versions import Change, DatedVersion, Version
 
 Row = Mapping[str, Any]
 BATCH = 400  # keys a look-up: well under the parameter limits of both databases
@@ -57,12 +57,13 @@ def record_versions(
 
 
 def record_dated_versions(
-    session: Session, change: Change, *, table: type[Version], key: Sequence[str], rows: Sequence[Row]
+    session: Session, change: Change, *, table: type[DatedVersion], key: Sequence[str], rows: Sequence[Row]
 ) -> Outcome:
     """Record attributes that hold from `valid_from` until the day before `valid_to` (none: until further notice).
 
-    Versions in force that overlap are replaced by what remains of them before and after. `key`
-    names the thing without `valid_from`, and must be unique in `rows`.
+    Versions in force that overlap are replaced by what remains of them before and after; what a row
+    leaves unsaid stays as the first of them has it. `key` names the thing without `valid_from`, and
+    must be unique in `rows`.
     """
     outcome = Outcome()
     for batch in _batches(rows):
@@ -76,9 +77,10 @@ def record_dated_versions(
             if any(_covers(old, row) and not _differs(_without(row, VALIDITY), old) for old in history):
                 outcome += Outcome(unchanged=1)
                 continue
-            overlapping = [old for old in history if _overlaps(old, row)]
+            overlapping = sorted((old for old in history if _overlaps(old, row)), key=_start)
             replaced += [old["id"] for old in overlapping]
-            new += [row, *(rest for old in overlapping for rest in _remainders(old, row))]
+            unsaid = _without(overlapping[0], BOOKKEEPING) if overlapping else {}
+            new += [{**unsaid, **row}, *(rest for old in overlapping for rest in _remainders(old, row))]
             outcome += Outcome(changed=1) if history else Outcome(added=1)
         _supersede(session, change, table=table, ids=replaced)
         _insert(session, change, table=table, rows=new)
@@ -134,6 +136,11 @@ def _covers(old: Row, row: Row) -> bool:
 
 def _overlaps(old: Row, row: Row) -> bool:
     return bool(old["valid_from"] < _end(row) and row["valid_from"] < _end(old))
+
+
+def _start(row: Row) -> date:
+    start: date = row["valid_from"]
+    return start
 
 
 def _end(row: Row) -> date:

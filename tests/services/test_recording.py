@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from app.db import transaction
 from app.errors import Invalid
-from app.models.accounts import Assignment
+from app.models.accounts import AccountVersion, Assignment
+from app.models.contracts import ContractLineVersion
 from app.models.deals import DealOwner, DealVersion
 from app.models.persons import FreeText, Person
 from app.models.products import ProductPrice, ProductVersion
@@ -22,6 +23,7 @@ from app.models.usage import UsageDay
 from app.models.versions import Change
 from app.services.accounts import record_accounts
 from app.services.changes import recording
+from app.services.churn import record_churn
 from app.services.deals import record_closed_deal, record_deals
 from app.services.onboarding import record_milestones
 from app.services.persons import record_persons
@@ -32,6 +34,7 @@ from app.services.usage import RecordedUsage, record_usage
 from app.services.versions import Outcome
 from integrations.files.rows import (
     AccountRow,
+    ChurnRow,
     ClosedDeal,
     ContactRow,
     DealRow,
@@ -234,3 +237,30 @@ def test_usage_of_a_deal_lies_within_its_term_or_is_kept_apart(session: Session,
     assert recorded.apart_read == recorded.apart_added == {"before_contract": 1, "after_contract": 1}
     found = session.execute(select(UsageDay.day, UsageDay.apart_reason, UsageDay.available_on).order_by(UsageDay.day))
     assert [row.apart_reason for row in found] == ["before_contract", None, None, "after_contract"]
+
+
+def test_what_a_row_leaves_unsaid_stays_as_it_is_known(session: Session, record: Record) -> None:
+    record(record_accounts, [replace(ACCOUNTS[0], parent="B")])
+    later = replace(LIVE, now=NOON.replace(month=3))
+    assert record(record_accounts, [replace(ACCOUNTS[0], employees=12)], later).outcome == Outcome(changed=1)
+    found = session.execute(
+        select(AccountVersion.valid_from, AccountVersion.employees, AccountVersion.parent_id.is_not(None))
+        .where(AccountVersion.superseded_change_id.is_(None), AccountVersion.name == "Alpha")
+        .order_by(AccountVersion.valid_from)
+    )
+    assert [tuple(row) for row in found] == [
+        (date(1900, 1, 1), None, False),
+        (date(2026, 1, 1), None, True),
+        (date(2026, 3, 1), 12, True),
+    ]
+
+
+def test_of_two_notices_the_earlier_end_counts_since_it_was_known(session: Session, record: Record) -> None:
+    record(record_deals, [deal()], BACKFILL)
+    first = ChurnRow("n1", date(2024, 12, 1), deal="D1", given_on=date(2024, 2, 1))
+    second = ChurnRow("n2", date(2024, 7, 1), deal="D1", given_on=date(2024, 6, 10))
+    recorded = record(record_churn, [first, second], BACKFILL)
+    assert (recorded.outcome, recorded.along) == (Outcome(added=2), Outcome(changed=1))
+    line = select(ContractLineVersion.ends_on, ContractLineVersion.available_at)
+    found = session.execute(line.where(ContractLineVersion.superseded_change_id.is_(None))).one()
+    assert tuple(found) == (date(2024, 6, 30), datetime(2024, 6, 12, tzinfo=UTC))

@@ -148,7 +148,9 @@ def _top_drivers(session: Session, account_ids: Sequence[int], *, run_id: int) -
 
 
 def _largest(explanation: Mapping[str, Any]) -> TopDriver | None:
-    top = max(explanation["drivers"], key=lambda driver: abs(driver["contribution"]), default=None)
+    drivers = explanation["drivers"]
+    # What raises the risk most is what there is to act on; only without any, what lowers it most.
+    top = max(drivers, key=lambda driver: (driver["contribution"] > 0, abs(driver["contribution"])), default=None)
     return None if top is None or not top["contribution"] else TopDriver(top["name"], top["contribution"])
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.features import Bools, Facts, Floats
-from app.domain.kaplan_meier import SurvivalCurve, estimate_survival
+from app.domain.kaplan_meier import SurvivalCurve, estimate_survival_by_group
 from app.domain.ltv import monthly_logo_churn
 from app.domain.months import Ints, whole_months_between
 
@@ -58,16 +58,13 @@ def observe_spells(facts: Facts, *, as_of: date, tracked_from: date | None) -> O
 
 def estimate_curves(observed: Observed, labels: NDArray[Any]) -> dict[str, SurvivalCurve]:
     """One curve for each label; `labels` is by account."""
-    group = labels[observed.account]
-    return {
-        str(label): estimate_survival(
-            observed.duration_months[group == label],
-            observed.churned[group == label],
-            entry_months=observed.entry_months[group == label],
-            level=LEVEL,
-        )
-        for label in sorted(set(group.tolist()))
-    }
+    return estimate_survival_by_group(
+        observed.duration_months,
+        observed.churned,
+        groups=labels[observed.account].astype(str).tolist(),
+        entry_months=observed.entry_months,
+        level=LEVEL,
+    )
 
 
 def monthly_points(curve: SurvivalCurve) -> dict[str, Any]:

@@ -20,10 +20,10 @@ from app.domain.survival import (
     training_landmarks,
 )
 from app.models.scores import ModelRun, PublishedRun
+from app.queries.runs import CHURN
 from jobs.night import Night
 from jobs.steps import Result, Write
 
-KIND = "churn"
 DEFINITION = "churn@1"
 REASONS = {
     "account": "Learned from {churns} churns in {months:.0f} account-months, starting from the default weights.",
@@ -93,14 +93,14 @@ def _fit(facts: Facts, table: FeatureTable, *, options: FitOptions) -> Fitted:
 
 def _is_anything_published(night: Night) -> bool:
     with reading(night.engine) as session:
-        return session.get(PublishedRun, KIND) is not None
+        return session.get(PublishedRun, CHURN) is not None
 
 
 def _record_run(session: Session, night: Night, *, fitted: Fitted, basis: str, reason: str) -> int:
     model = fitted.model
     document = model.to_json()
     run = ModelRun(
-        kind=KIND,
+        kind=CHURN,
         as_of=night.run.as_of,
         known_at=night.run.known_at,
         created_at=night.clock(),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from sqlalchemy.orm import Session
 
 from app.models.scores import ModelRun, PublishedRun
-from jobs.fit import KIND
+from app.queries.runs import CHURN
 from jobs.night import Night
 from jobs.steps import Result, Write
 
@@ -25,10 +25,10 @@ def publish_scores(night: Night, results: Mapping[str, Result]) -> Write:
         log.warning("run %d failed its guards and is not published; the last published run stays", run_id)
 
     def publish(session: Session) -> Result:
-        pointer = session.get(PublishedRun, KIND)
+        pointer = session.get(PublishedRun, CHURN)
         if not is_sound or (pointer and session.get_one(ModelRun, pointer.run_id).as_of > night.run.as_of):
             return {"run_id": run_id, "is_published": False}
-        session.merge(PublishedRun(kind=KIND, run_id=run_id))
+        session.merge(PublishedRun(kind=CHURN, run_id=run_id))
         return {"run_id": run_id, "is_published": True}
 
     return publish

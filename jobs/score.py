@@ -14,6 +14,7 @@ from app.domain.contracts import LineState
 from app.domain.features import Floats
 from app.domain.health import BANDS, Health
 from app.domain.ltv import expansion_value, lifetime_value
+from app.domain.months import MONTHS_OF_A_YEAR
 from app.domain.survival import HazardModel
 from app.errors import Conflict
 from app.models.accounts import Account
@@ -25,7 +26,6 @@ from jobs.night import Night
 from jobs.scoring import Scoring
 from jobs.steps import Result, Write
 
-MONTHS_OF_A_YEAR = 12
 CHUNK = 5_000
 STATUS = {
     LineState.LIVE: "live",

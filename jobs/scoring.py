@@ -13,14 +13,13 @@ from app.domain.features import Bools, FeatureTable, Floats
 from app.domain.health import Health, assess_health
 from app.domain.kaplan_meier import SurvivalCurve
 from app.domain.ltv import LtvTerms
-from app.domain.months import Ints
+from app.domain.months import MONTHS_OF_A_YEAR, Ints
 from app.domain.survival import Groups, HazardModel
 from jobs.curves import Observed, estimate_curves, observe_spells
 from jobs.forecast import Forecast, draws_by_hazard, draws_by_segment, forecast_by_hazard, forecast_by_segment
 from jobs.night import Night
 
 SEGMENT = "segment"
-MONTHS_OF_A_YEAR = 12
 
 
 @dataclass(frozen=True)

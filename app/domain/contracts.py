@@ -11,11 +11,10 @@ from datetime import date, timedelta
 from enum import StrEnum
 
 from app.domain.money import divide_half_even
-from app.domain.months import add_months
+from app.domain.months import MONTHS_OF_A_YEAR, add_months
 
 ONE_DAY = timedelta(days=1)
 DAYS_OF_A_YEAR = 365
-MONTHS_OF_A_YEAR = 12
 
 
 class LineKind(StrEnum):
@@ -122,14 +121,14 @@ def annual_recurring_revenue(
     """
     if price_months is not None and price_months < 1:
         raise ValueError("a price must buy at least one month")
-    if ends_on is None and price_months is None:
+    if ends_on is not None:
+        whole_months = months_of_term(starts_on, ends_on)
+        price_months = price_months or whole_months
+        if price_months is None:
+            return divide_half_even(amount_minor * DAYS_OF_A_YEAR, (ends_on - starts_on).days + 1)
+    elif price_months is None:
         raise ValueError("a line without an end must say how many months its amount buys")
-    whole_months = months_of_term(starts_on, ends_on) if ends_on is not None else None
-    months = price_months or whole_months
-    if months is not None:
-        return divide_half_even(amount_minor * MONTHS_OF_A_YEAR, months)
-    assert ends_on is not None  # noqa: S101  months is None only for a term with an end
-    return divide_half_even(amount_minor * DAYS_OF_A_YEAR, (ends_on - starts_on).days + 1)
+    return divide_half_even(amount_minor * MONTHS_OF_A_YEAR, price_months)
 
 
 def line_lives(

@@ -54,10 +54,6 @@ class Health:
     dimension_contributions: Floats  # n x dimensions
     dimension_known: Bools  # False: no data in the dimension, to be shown as unknown
 
-    def top_drivers(self, n: int = 3) -> Ints:
-        """Indices (accounts x n) of the drivers with the largest contributions, up or down, largest first."""
-        return np.argsort(-np.abs(self.contributions), axis=1, kind="stable")[:, :n]
-
 
 def assess_health(
     model: HazardModel,

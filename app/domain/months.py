@@ -10,6 +10,8 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
+MONTHS_OF_A_YEAR = 12
+
 Days = NDArray[np.datetime64]
 Ints = NDArray[np.int64]
 

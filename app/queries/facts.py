@@ -28,7 +28,7 @@ from app.domain.features import (
     UsageFacts,
 )
 from app.domain.money import minor_digits
-from app.domain.months import Days, Ints
+from app.domain.months import MONTHS_OF_A_YEAR, Days, Ints
 from app.models.accounts import AccountVersion
 from app.models.success import AccountFact, Milestone, OnboardingPlan, SurveyAnswer, Ticket, Touch
 from app.models.usage import UsageDay, UsageMetric
@@ -37,8 +37,6 @@ from app.queries.contract_lines import KnownLine, RecurringLine, load_known_line
 from app.queries.fx import load_rates
 from app.queries.known import replaced_at, was_recorded
 from app.queries.settings import CompanySettings
-
-MONTHS_OF_A_YEAR = 12
 
 
 @dataclass(frozen=True, slots=True)

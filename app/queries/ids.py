@@ -14,7 +14,7 @@ from app.models.deals import Deal
 from app.models.persons import Person
 from app.models.products import Product, ProductExternalId
 
-BATCH = 400
+BATCH = 400  # keys a look-up: well under the parameter limits of both databases
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from app.domain.ltv import (
     lifetime_value,
     month_weights,
 )
+from app.domain.months import MONTHS_OF_A_YEAR
 from app.errors import Invalid
 from app.models.accounts import AccountVersion
 from app.models.scores import GroupDraws
@@ -32,7 +33,6 @@ from app.queries.scores import AccountScore, Curve, load_score
 from app.queries.settings import load_company_settings
 
 CURVE_LEVEL = 90  # % of the stored bounds
-MONTHS_OF_A_YEAR = 12
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
 from app.models.versions import Change, DatedVersion
-from app.services.versions import BATCH, Outcome, record_dated_versions
+from app.queries.ids import BATCH
+from app.services.versions import Outcome, record_dated_versions
 
 ALWAYS = date(1900, 1, 1)
 

@@ -15,11 +15,11 @@ from app.models.contracts import ContractLineVersion
 from app.models.settings import SettingVersion
 from app.models.versions import Change
 from app.queries.settings import NAMES, CompanySettings
+from app.services.history import ALWAYS
 from app.services.versions import record_dated_versions
 
 # Every stored figure rests on these: fixed from the first contract line on.
 FIXED = frozenset({"reporting_currency", "reporting_timezone", "fiscal_year_start_month"})
-ALWAYS = date(1900, 1, 1)
 
 # From, to: both included.
 WHOLE = {"fiscal_year_start_month": (1, 12), "grace_days": (0, 365), "ltv_horizon_months": (1, 60)}

@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 
 from app.errors import Conflict
 from app.models.versions import Change, DatedVersion, Version
+from app.queries.ids import BATCH
 
 Row = Mapping[str, Any]
-BATCH = 400  # keys a look-up: well under the parameter limits of both databases
 
 # Not part of what a version says, so no difference between two of them.
 BOOKKEEPING = frozenset({"id", "change_id", "superseded_change_id", "available_at"})

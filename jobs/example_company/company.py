@@ -9,7 +9,7 @@ import numpy as np
 from app.domain.fx import Rate
 from app.domain.months import Days, Ints, add_months, add_months_to_days
 from jobs.example_company import names
-from jobs.example_company.dynamics import ENGAGEMENT_SD, NEVER, UNDECIDED, Bools, Customers
+from jobs.example_company.dynamics import ENGAGEMENT_SD, NEVER, UNDECIDED, Customers
 
 FOUNDED_ON = date(2021, 7, 1)
 REPORTING_CURRENCY = "USD"
@@ -137,11 +137,6 @@ def draw_rates(rng: np.random.Generator, *, months: int, founded_on: date) -> tu
             on = add_months(founded_on, month)
             rates.append(Rate(on, currency, REPORTING_CURRENCY, Decimal(f"{value:.{digits}f}")))
     return tuple(rates)
-
-
-def is_weekday(days: Days) -> Bools:
-    result: Bools = np.is_busday(days)
-    return result
 
 
 def minor_units(price: float, currency: str) -> int:

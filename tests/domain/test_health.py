@@ -146,14 +146,6 @@ def test_under_the_limit_the_score_is_withheld_but_not_the_probability(
     assert result.dimension_known[1, adoption]
 
 
-def test_the_top_drivers_are_the_largest_either_way(fitted: tuple[HazardModel, FeatureTable]) -> None:
-    result = assess_health(*fitted)
-    top = np.take_along_axis(np.abs(result.contributions), result.top_drivers(3), axis=1)
-    assert top.shape == (len(result.risk), 3)
-    assert (np.diff(top, axis=1) <= 0).all()
-    assert (top[:, 0] == np.abs(result.contributions).max(axis=1)).all()
-
-
 def test_weights_are_learned_from_many_churns_and_defaults_with_few() -> None:
     many = fit_world(simulate_world(3000, seed=1), tracked_from_month=30)[0]
     few = fit_world(simulate_world(100, seed=1, shift=-1.1), tracked_from_month=48)[0]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from app.db import reading
 from app.domain.money import Money
@@ -35,6 +36,13 @@ class Assembled:
         return self.place if part is None else self.line_places[part]
 
 
+class Head(NamedTuple):
+    """A row that says what the deal is, apart from its lines."""
+
+    place: Place
+    row: DealRow
+
+
 @dataclass(frozen=True, slots=True)
 class Spoilt:
     """Rows that cannot be recorded: of a deal that is not whole, or second of its id (`is_conflict`)."""
@@ -51,7 +59,7 @@ def assemble_deals(spool: Spool) -> Iterator[Assembled | Spoilt]:
     does not agree spoils the deal. A second head without lines is a conflict: the first is kept.
     """
     for deal, spoilt, parts in spool.deals():
-        heads = [part for part in parts if isinstance(part.row, DealRow)]
+        heads = [Head(part.place, part.row) for part in parts if isinstance(part.row, DealRow)]
         lines = [part for part in parts if isinstance(part.row, LineRow)]
         others = [part for part in heads if part.row != heads[0].row]
         if spoilt:
@@ -87,10 +95,9 @@ def _once(lines: list[DealPart]) -> list[DealPart]:
     return kept
 
 
-def _whole(head: DealPart, lines: list[DealPart]) -> Assembled:
+def _whole(head: Head, lines: list[DealPart]) -> Assembled:
     rows = [part.row for part in lines if isinstance(part.row, LineRow)]
     numbered = tuple(replace(row, key=row.key or str(number)) for number, row in enumerate(rows, start=1))
-    assert isinstance(head.row, DealRow)  # noqa: S101  by the caller's choice
     return Assembled(ClosedDeal(head.row, numbered), head.place, tuple(part.place for part in lines))
 
 

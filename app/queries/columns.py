@@ -1,6 +1,6 @@
 """Reading many rows as numpy columns: days as whole numbers, so that no object is made per cell."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -53,11 +53,8 @@ def _as_days(numbers: tuple[int | None, ...]) -> Days:
     return days
 
 
-def days_in_zone(instants: Iterable[datetime | None], zone: ZoneInfo) -> Days:
-    """The day of each instant in the zone; None becomes NaT."""
-
-    def day(instant: datetime | None) -> np.datetime64:
-        return NAT if instant is None else np.datetime64(instant.astimezone(zone).date(), "D")
-
-    days: Days = np.array([day(instant) for instant in instants], dtype="datetime64[D]")
+def days_in_zone(instants: Collection[datetime | None], zone: ZoneInfo) -> Days:
+    """The day of each instant in the zone; None becomes NaT. Few of them differ: each is worked out once."""
+    day = {each: NAT if each is None else np.datetime64(each.astimezone(zone).date(), "D") for each in set(instants)}
+    days: Days = np.array([day[instant] for instant in instants], dtype="datetime64[D]")
     return days

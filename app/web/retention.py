@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from app.http import database
 from app.queries.groups import UNKNOWN
 from app.queries.retention import GroupRetention, load_retention
-from app.queries.scores import AccountScore
+from app.queries.scores import AccountScore, Curve
 from app.web.absence import why_no_forecast
 from app.web.formats import NONE, show_percent
 from app.web.texts import gettext as _
@@ -75,7 +75,7 @@ def describe_retention(score: AccountScore | None, *, segment: str | None) -> Re
             _("Its revenue"),
             _("Segment"),
         ),
-        summary=_summary(score),
+        summary=_summary(survival),
         note="" if has_peers else _("Too few of its segment got as old as this account to be compared with."),
         supported_months=score.supported_months or 0,
         has_revenue=has_revenue,
@@ -108,13 +108,12 @@ def _at(curve: GroupRetention, month: int) -> float | None:
     return curve.retention[month]
 
 
-def _summary(score: AccountScore) -> str:
-    assert score.survival is not None  # noqa: S101  the caller has looked
-    marks = [months for months in (12, 24, 36) if months <= len(score.survival.estimate)]
+def _summary(survival: Curve) -> str:
+    marks = [months for months in (12, 24, 36) if months <= len(survival.estimate)]
     parts = [
         _(
             "%(share)s in %(months)s months",
-            share=show_percent(float(score.survival.estimate[k - 1]), digits=0),
+            share=show_percent(float(survival.estimate[k - 1]), digits=0),
             months=k,
         )
         for k in marks

@@ -251,7 +251,8 @@ def settings_set(*, name: str, value: str, valid_from: datetime | None) -> None:
     Example: tenure settings set gross_margin 0.75 --from 2026-01-01
     """
     from app.services.changes import recording
-    from app.services.settings import ALWAYS, record_settings
+    from app.services.history import ALWAYS
+    from app.services.settings import record_settings
 
     with opened_database() as (_, engine), transaction(engine) as session, recording(session, "command") as change:
         day = valid_from.date() if valid_from else ALWAYS

@@ -15,7 +15,8 @@ from app.models.deals import Deal
 from app.models.products import Product
 from app.queries.settings import CompanySettings, load_company_settings
 from app.services.changes import recording
-from app.services.settings import ALWAYS, record_settings
+from app.services.history import ALWAYS
+from app.services.settings import record_settings
 
 
 def put(engine: Engine, valid_from: date = ALWAYS, **values: Any) -> None:

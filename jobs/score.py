@@ -20,6 +20,7 @@ from app.errors import Conflict
 from app.models.accounts import Account
 from app.models.scores import FeatureSnapshot, ModelRun, Score
 from app.queries.arr import AccountArr, load_account_arr
+from app.queries.contract_lines import load_recurring_lines
 from app.queries.groups import load_groups
 from jobs.groups import curve_rows, draw_rows
 from jobs.night import Night
@@ -42,8 +43,10 @@ def score_accounts(night: Night, results: Mapping[str, Result]) -> Write:
     with reading(night.engine) as session:
         stored = select(ModelRun.basis, ModelRun.document, ModelRun.sha256).where(ModelRun.id == run_id)
         basis, document, sha256 = session.execute(stored).one()
-        arr = load_account_arr(session, night.known)
-        labels = load_groups(session, night.known, facts=night.facts).labels
+        known = night.known
+        lines = load_recurring_lines(session, known_at=known.known_at, grace_days=known.settings.grace_days)
+        arr = load_account_arr(session, known, lines=lines)
+        labels = load_groups(session, known, facts=night.facts, lines=lines).labels
         accounts = session.scalars(select(Account.id).order_by(Account.id)).all()
     account_arr = np.array([arr[account_id].minor for account_id in night.facts.account_ids.tolist()], dtype=np.int64)
     if hashlib.sha256(document.encode()).hexdigest() != sha256:

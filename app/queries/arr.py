@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.contracts import LineState, line_state
 from app.domain.money import Money
-from app.queries.contract_lines import RecurringLine, load_recurring_lines
+from app.queries.contract_lines import LinesByAccount, RecurringLine
 from app.queries.facts import Known
 from app.queries.fx import load_rates
 
@@ -25,10 +25,9 @@ class AccountArr:
     started_on: date
 
 
-def load_account_arr(session: Session, known: Known) -> dict[int, AccountArr]:
+def load_account_arr(session: Session, known: Known, *, lines: LinesByAccount) -> dict[int, AccountArr]:
     """By account, of those that have or had recurring revenue, or have signed for it."""
     rates = load_rates(session, known_at=known.known_at)
-    lines = load_recurring_lines(session, known_at=known.known_at, grace_days=known.settings.grace_days)
     currency = known.settings.reporting_currency
 
     def worth(line: RecurringLine) -> int:

@@ -18,8 +18,6 @@ from app.models.deals import DealVersion
 from app.models.products import ProductVersion
 from app.queries.known import in_force, replaced_at, valid_on, was_recorded
 
-DAYS_OF_A_MONTH = 30.4375
-
 Found = Any  # a row of `_line_rows`
 
 
@@ -100,6 +98,9 @@ LINE_COLUMNS = (
 )
 
 
+LinesByAccount = Mapping[int, Sequence[RecurringLine]]
+
+
 def load_recurring_lines(
     session: Session, *, known_at: datetime, grace_days: int, account_ids: Sequence[int] | None = None
 ) -> dict[int, list[RecurringLine]]:
@@ -166,7 +167,7 @@ def _replaced_lines(session: Session, known_at: datetime) -> list[KnownLine]:
             account_id=row.account_id,
             currency=row.currency,
             seats=row.quantity if row.unit == "seat" else None,
-            term_months=_term_months(row),
+            term_months=row.term_months,
             non_cancellable=row.non_cancellable,
             starts_on=row.starts_on,
             stops_on=_stops_on(row.ends_on),
@@ -262,18 +263,10 @@ def _with_lives(
             currency=row.currency,
             quantity=row.quantity,
             unit=row.unit or "flat",
-            term_months=_term_months(row),
+            term_months=row.term_months,
             non_cancellable=row.non_cancellable,
             booked_on=row.closed_on or row.starts_on,
             available_at=row.available_at,
             life=life,
             renewed_by=renewed_by.get(row.contract_line_id),
         )
-
-
-def _term_months(row: Found) -> int:
-    """The agreed term in months; the nearest whole number where it is none."""
-    months: int | None = row.term_months
-    if months is None and row.ends_on is not None:
-        months = round(((row.ends_on - row.starts_on).days + 1) / DAYS_OF_A_MONTH)
-    return max(1, months or 1)

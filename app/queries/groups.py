@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.domain.features import Facts
 from app.models.accounts import AccountVersion
 from app.models.products import ProductVersion
-from app.queries.contract_lines import load_recurring_lines
+from app.queries.contract_lines import LinesByAccount
 from app.queries.facts import Known
 from app.queries.known import in_force, valid_on
 
@@ -28,11 +28,11 @@ class Groups:
     labels: Mapping[str, NDArray[Any]]
 
 
-def load_groups(session: Session, known: Known, *, facts: Facts) -> Groups:
+def load_groups(session: Session, known: Known, *, facts: Facts, lines: LinesByAccount) -> Groups:
     """Segment, plan, channel, campaign (as they are on `as_of`), cohort (year of the first start), and all."""
     ids = facts.account_ids.tolist()
     attributes = _attributes(session, known)
-    plans = _plans(session, known)
+    plans = _plans(session, known, lines=lines)
     firsts = {int(a): on for a, on in zip(facts.spells.account[::-1], facts.spells.started_on[::-1], strict=True)}
     return Groups(
         {
@@ -57,7 +57,7 @@ def _attributes(session: Session, known: Known) -> dict[int, dict[str, str | Non
     return {account_id: dict(zip(ATTRIBUTES, values, strict=True)) for account_id, *values in rows}
 
 
-def _plans(session: Session, known: Known) -> dict[int, str | None]:
+def _plans(session: Session, known: Known, *, lines: LinesByAccount) -> dict[int, str | None]:
     """The plan of the line with the largest ARR, of those that are live or else of the last."""
     rows = session.execute(
         select(ProductVersion.product_id, ProductVersion.plan, ProductVersion.name)
@@ -65,7 +65,6 @@ def _plans(session: Session, known: Known) -> dict[int, str | None]:
         .order_by(ProductVersion.product_id, ProductVersion.valid_from)
     )
     plan_of = {product_id: plan or name for product_id, plan, name in rows}
-    lines = load_recurring_lines(session, known_at=known.known_at, grace_days=known.settings.grace_days)
     found = {}
     for account_id, own in lines.items():
         begun = [line for line in own if line.life.line.starts_on <= known.as_of]

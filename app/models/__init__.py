@@ -2,8 +2,13 @@
 
 from app.models import (
     accounts,
+    audit,
     contracts,
     deals,
+    events,
+    expansion,
+    feeds,
+    leases,
     persons,
     products,
     runs,
@@ -13,12 +18,18 @@ from app.models import (
     usage,
     users,
     versions,
+    webhooks,
 )
 
 __all__ = [
     "accounts",
+    "audit",
     "contracts",
     "deals",
+    "events",
+    "expansion",
+    "feeds",
+    "leases",
     "persons",
     "products",
     "runs",
@@ -28,4 +39,5 @@ __all__ = [
     "usage",
     "users",
     "versions",
+    "webhooks",
 ]

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 from app.errors import Misconfigured
 
@@ -27,6 +28,9 @@ class Settings:
     is_production: bool
     trusted_hosts: tuple[str, ...]
     port: int
+    public_url: str = "http://127.0.0.1:8000"  # under which people reach the service; links in messages begin with it
+    private_targets: tuple[str, ...] = ()  # networks and hosts that webhooks may reach though they are not public
+    old_secret_keys: tuple[str, ...] = ()  # what was encrypted under these can still be read
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -39,7 +43,10 @@ class Settings:
             data_folder=folder,
             is_production=is_production,
             trusted_hosts=tuple(environ.get("TENURE_TRUSTED_HOSTS", "127.0.0.1,localhost").split(",")),
-            port=_port(environ.get("PORT", "8000")),
+            port=(port := _port(environ.get("PORT", "8000"))),
+            public_url=_public_url(environ.get("TENURE_PUBLIC_URL") or f"http://127.0.0.1:{port}"),
+            private_targets=_listed(environ.get("TENURE_PRIVATE_TARGETS", "")),
+            old_secret_keys=_listed(environ.get("TENURE_OLD_SECRET_KEYS", "")),
         )
 
 
@@ -62,6 +69,17 @@ def _port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise Misconfigured(f"PORT must be a number from 1 to 65535, not {text!r}.")
     return int(text)
+
+
+def _public_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise Misconfigured(f"TENURE_PUBLIC_URL must look like https://tenure.example.com, not {url!r}.")
+    return url.rstrip("/")
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
 def _secret_key(given: str | None, folder: Path, *, is_production: bool) -> str:

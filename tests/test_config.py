@@ -16,3 +16,20 @@ def test_production_and_development_are_told_apart() -> None:
     for environment, is_production in (("production", True), ("development", False)):
         settings = Settings.from_env({"TENURE_ENV": environment, "TENURE_SECRET_KEY": "x" * 32})
         assert settings.is_production == is_production
+
+
+def test_the_public_address_follows_the_port_and_can_be_set() -> None:
+    assert Settings.from_env({"TENURE_SECRET_KEY": "x" * 32, "PORT": "8080"}).public_url == "http://127.0.0.1:8080"
+    given = {"TENURE_SECRET_KEY": "x" * 32, "TENURE_PUBLIC_URL": "https://tenure.example.com/"}
+    assert Settings.from_env(given).public_url == "https://tenure.example.com"
+
+
+@pytest.mark.parametrize("url", ["tenure.example.com", "ftp://host", "https://", "https://host/?a=b"])
+def test_a_public_address_that_links_could_not_begin_with_is_refused(url: str) -> None:
+    with pytest.raises(Misconfigured, match="TENURE_PUBLIC_URL"):
+        Settings.from_env({"TENURE_SECRET_KEY": "x" * 32, "TENURE_PUBLIC_URL": url})
+
+
+def test_lists_are_separated_by_commas() -> None:
+    given = {"TENURE_SECRET_KEY": "x" * 32, "TENURE_PRIVATE_TARGETS": "10.1.0.0/16, hooks.internal ,"}
+    assert Settings.from_env(given).private_targets == ("10.1.0.0/16", "hooks.internal")

@@ -9,7 +9,7 @@ from app.db import Base, UTCDateTime
 
 
 class Lease(Base):
-    """The right to do a task until an instant. `token` grows with every claim; writes under an older one are refused."""
+    """The right to do a task until an instant. `token` grows with every claim; older ones may not write."""
 
     __tablename__ = "leases"
 

@@ -15,6 +15,10 @@ from app.queries.callers import hash_secret
 SCOPES = {
     "accounts:read": "accounts, their health and their retention",
     "finance:read": "revenue, lifetime value and the definitions behind them",
+    "opportunities:read": "expansion opportunities",
+    "opportunities:write": "accepting, rejecting and snoozing expansion opportunities",
+    "ingest:write": "sending usage events, and nothing else",
+    "webhooks:admin": "webhook endpoints, their secrets and deliveries",
     "admin": "tokens, and everything that any other scope allows",
 }
 ONE_YEAR = timedelta(days=365)

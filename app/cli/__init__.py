@@ -1,0 +1,35 @@
+"""The `tenure` command. Each command imports what it needs when it runs: `--help` must not wait for lifelines."""
+
+import logging
+import os
+import sys
+
+import click
+
+from app.cli import access, company, data, serving
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-v", "--verbose", is_flag=True, help="Show what is being done.")
+def main(*, verbose: bool) -> None:
+    """Tenure: customer-success health and lifetime value, from closed deals."""
+    os.umask(0o077)  # names, mails and password hashes: what is written is for its owner alone
+    logging.basicConfig(
+        level=logging.INFO if verbose or not sys.stderr.isatty() else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+for command in (
+    serving.serve,
+    serving.demo,
+    data.import_,
+    data.nightly,
+    data.db,
+    company.settings,
+    access.user,
+    access.token,
+):
+    main.add_command(command)

@@ -8,16 +8,15 @@ import hmac
 import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
 
 from flask import Response, g, request
 from sqlalchemy.exc import OperationalError
 
 from app.db import reading, transaction
 from app.errors import Misconfigured, NotAllowed, NotAuthenticated
-from app.http import SAFE_METHODS, Application, application, database, now
+from app.http import PROGRAM_PATHS, SAFE_METHODS, Application, View, application, database, now
 from app.queries.callers import ABSOLUTE_LIMIT, Program, SignedIn, find_program, find_signed_in
-from app.services.tokens import SCOPES, note_token_use
+from app.services.tokens import INGEST, SCOPES, note_token_use
 from app.services.users import (
     accept_proof,
     end_old_sessions,
@@ -32,8 +31,6 @@ SIGNED_IN = "signed in"
 ROLE_SCOPES = {"admin": frozenset(SCOPES)}
 HOW_TO_GET_ONE = "`tenure token create --name ... --scope ...`"
 NOTE_USE_EVERY = timedelta(minutes=1)  # so that a busy caller does not make every read a write
-
-View = TypeVar("View", bound=Callable[..., Any])
 
 
 def public(view: View) -> View:
@@ -62,7 +59,7 @@ def access_rule(app: Application, endpoint: str) -> str | None:
     """The rule of an endpoint; files of the front end are public, and None is for nobody."""
     if endpoint.rpartition(".")[2] == "static":
         return PUBLIC
-    rule: str | None = getattr(app.view_functions[endpoint], "access", None)
+    rule: str | None = getattr(app.view_functions.get(endpoint), "access", None)
     return rule
 
 
@@ -86,7 +83,7 @@ def admit() -> None:
     rule = access_rule(application(), request.endpoint)
     if rule is None:
         raise NotAllowed("No rule says who may use this address, so nobody may.")
-    if request.method not in SAFE_METHODS and not _bearer():
+    if request.method not in SAFE_METHODS and not _program_key():
         _refuse_forgery()
     if rule == PUBLIC:
         return
@@ -100,7 +97,7 @@ def admit() -> None:
 def _how_to_authenticate(rule: str) -> str:
     if rule == SIGNED_IN:
         return "Log in first."
-    if _bearer():
+    if _program_key():
         return f"The token is unknown, expired or revoked; make a new one with {HOW_TO_GET_ONE}"
     return f"Send a token as the header `Authorization: Bearer ...`; make one with {HOW_TO_GET_ONE}"
 
@@ -113,7 +110,7 @@ def scopes_of(caller: SignedIn | Program) -> frozenset[str]:
 def current_caller() -> SignedIn | Program | None:
     """Who is calling, looked up once a request; a token counts before a cookie."""
     if "caller" not in g:
-        token, session_id = _bearer(), request.cookies.get(_cookie_name("session"))
+        token, session_id = _program_key(), request.cookies.get(_cookie_name("session"))
         g.caller = None
         if token:
             g.caller = find_program(database(), token=token, now=now())
@@ -129,11 +126,28 @@ def current_user() -> SignedIn | None:
     return caller if isinstance(caller, SignedIn) else None
 
 
-def _bearer() -> str | None:
+def actor_of(caller: SignedIn | Program | None) -> str:
+    """How the audit names them: `user:7`, `token:3`, or `nobody`."""
+    if caller is None:
+        return "nobody"
+    return f"user:{caller.user_id}" if isinstance(caller, SignedIn) else f"token:{caller.token_id}"
+
+
+def current_actor() -> str:
+    return actor_of(current_caller())
+
+
+def _program_key() -> str | None:
+    """The token that a program sent. Client libraries for events send it as the user of Basic, without a password:
+    taken where events come in, and nowhere else."""
     authorization = request.authorization
-    if authorization is None or authorization.type != "bearer":
+    if authorization is None:
         return None
-    return authorization.token
+    if authorization.type == "bearer":
+        return authorization.token
+    if authorization.type == "basic" and access_rule(application(), request.endpoint or "") == INGEST:
+        return authorization.username
+    return None
 
 
 # --- Sessions ---
@@ -185,7 +199,7 @@ def _refuse_forgery() -> None:
     expected = user.csrf_token if user else request.cookies.get(_cookie_name("csrf"), "")
     given = request.headers.get("X-CSRF-Token") or request.form.get("csrf_token", "")
     if not expected or not hmac.compare_digest(given.encode(), expected.encode()):
-        if request.path.startswith("/api/") and user is None:
+        if request.path.startswith(PROGRAM_PATHS) and user is None:
             raise NotAuthenticated(_how_to_authenticate("admin"))
         raise NotAllowed("This form has expired; load the page again and repeat.")
 

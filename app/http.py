@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import orjson
 from flask import Flask, Response, current_app, g, request
@@ -34,9 +34,11 @@ from app.errors import (
     TooLarge,
 )
 
+View = TypeVar("View", bound=Callable[..., Any])
+
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 MAX_BODY_BYTES = 1_000_000
-PROGRAM_PATHS = ("/api/", "/healthz", "/readyz")  # answered with problem details; all else with a page
+PROGRAM_PATHS = ("/api/", "/v1/", "/healthz", "/readyz")  # answered with problem details; all else with a page
 
 # What may be loaded by a page: this service's own files, and nothing written into the page itself.
 CONTENT_SECURITY_POLICY = (
@@ -93,7 +95,8 @@ class Application(Flask):
     """Flask, with a database transaction around each view and gates that have to open before it runs.
 
     The gates and the views of GET requests only read. Any other view runs in a transaction of its
-    own that is committed when it returns and rolled back when it raises.
+    own that is committed when it returns and rolled back when it raises, unless it declares
+    `own_transaction`: then there is none, and `database()` is not to be asked for.
     """
 
     json_provider_class = OrjsonProvider
@@ -123,8 +126,17 @@ class Application(Flask):
                 gate()
             if request.method in SAFE_METHODS:
                 return super().dispatch_request()
+        if getattr(self.view_functions.get(request.endpoint or ""), "own_transaction", False):
+            del g.session
+            return super().dispatch_request()
         with transaction(self.engine) as g.session:
             return super().dispatch_request()
+
+
+def own_transaction(view: View) -> View:
+    """The view writes in transactions of its own making, and none is open around it."""
+    view.__dict__["own_transaction"] = True
+    return view
 
 
 def application() -> Application:

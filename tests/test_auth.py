@@ -15,10 +15,11 @@ from app.config import Settings
 from app.db import reading, transaction
 from app.errors import Misconfigured
 from app.factory import create_app
-from app.http import Application
+from app.http import Application, database, own_transaction
 from app.models.users import Token, UserSession
+from app.queries.callers import Program
 from app.services.changes import recording
-from app.services.tokens import SCOPES, create_token, revoke_token
+from app.services.tokens import SCOPES, WantedToken, create_token, revoke_token
 from app.services.users import add_user, change_password
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -65,6 +66,16 @@ def make_app(settings: Settings) -> Application:
     def figures() -> str:
         return "figures"
 
+    @app.post("/v1/batch")
+    @auth.requires("ingest:write")
+    @own_transaction
+    def take_in() -> Any:
+        program = auth.current_caller()
+        assert isinstance(program, Program)
+        with pytest.raises(AttributeError):
+            database()
+        return jsonify(source=program.source)
+
     with transaction(app.engine) as session, recording(session, "test") as made:
         add_user(session, made, name="Ai", email=MAIL, password=PASSWORD)
     return app
@@ -89,7 +100,8 @@ def log_in(client: FlaskClient, *, password: str = PASSWORD, base: str = "http:/
 
 def bearer(app: Application, *scopes: str, lifetime: timedelta | None = timedelta(days=1)) -> dict[str, str]:
     with transaction(app.engine) as session:
-        made = create_token(session, name="a test", scopes=scopes, now=app.clock(), lifetime=lifetime)
+        wanted = WantedToken("a test", scopes, lifetime=lifetime)
+        made = create_token(session, wanted, actor="command", now=app.clock())
     return {"Authorization": f"Bearer {made.token}"}
 
 
@@ -237,7 +249,7 @@ def test_a_token_ends_when_it_expires_or_is_revoked(app: Application, client: Fl
     assert client.get("/api/figures", headers=endless).status_code == 200
     with transaction(app.engine) as session:
         for token_id in session.scalars(select(Token.id)).all():
-            revoke_token(session, token_id=token_id, now=NOON)
+            revoke_token(session, token_id=token_id, actor="command", now=NOON)
     assert client.get("/api/figures", headers=endless).status_code == 401
 
 
@@ -332,3 +344,37 @@ def test_only_named_endpoints_for_programs_are_open_to_all(settings: Settings) -
     endpoints = {name for name in app.view_functions if name.partition(".")[0] in {"api", "docs", "health"}}
     assert {name for name in endpoints if auth.access_rule(app, name) == auth.PUBLIC} == OPEN_TO_ALL
     app.engine.dispose()
+
+
+def write_key(app: Application, *scopes: str, source: str | None = None) -> str:
+    with transaction(app.engine) as session:
+        return create_token(
+            session, WantedToken("a key", scopes, source=source), actor="command", now=app.clock()
+        ).token
+
+
+def test_a_write_key_is_taken_as_the_user_of_basic_without_a_password(app: Application, client: FlaskClient) -> None:
+    key = write_key(app, "ingest:write", source="backend")
+    assert client.post("/v1/batch", auth=(key, "")).json == {"source": "backend"}
+    assert client.post("/v1/batch", headers={"Authorization": f"Bearer {key}"}).json == {"source": "backend"}
+
+
+def test_basic_is_taken_where_events_come_in_and_nowhere_else(app: Application, client: FlaskClient) -> None:
+    key = write_key(app, "admin")
+    assert client.post("/v1/batch", auth=(key, "")).status_code == 200
+    assert client.get("/api/figures", auth=(key, "")).status_code == 401
+    assert client.post("/api/figures", auth=(key, "")).status_code == 401
+
+
+def test_a_write_key_reads_nothing(app: Application, client: FlaskClient) -> None:
+    key = write_key(app, "ingest:write")
+    assert client.get("/api/figures", headers={"Authorization": f"Bearer {key}"}).status_code == 403
+    assert client.get("/me", headers={"Authorization": f"Bearer {key}"}).status_code == 401
+
+
+def test_without_the_right_key_no_event_comes_in(app: Application, client: FlaskClient) -> None:
+    assert client.post("/v1/batch").status_code == 401
+    assert client.post("/v1/batch", auth=("tnr_guessed", "")).status_code == 401
+    assert client.post("/v1/batch", auth=("", "")).status_code == 401
+    reader = write_key(app, "finance:read")
+    assert client.post("/v1/batch", auth=(reader, "")).status_code == 403

@@ -51,14 +51,15 @@ def token() -> None:
 @token.command("create")
 @click.option("--name", required=True, help="What it is for.")
 @click.option("--scope", "scopes", multiple=True, required=True, help="What it may do; can be given several times.")
-def token_create(*, name: str, scopes: tuple[str, ...]) -> None:
+@click.option("--source", help="Of a key with ingest:write: the event source it belongs to, as web or backend.")
+def token_create(*, name: str, scopes: tuple[str, ...], source: str | None) -> None:
     """Create a token; it is shown once.
 
     Example: tenure token create --name "BI tool" --scope finance:read
     """
     from app.services.changes import utc_now
-    from app.services.tokens import create_token
+    from app.services.tokens import WantedToken, create_token
 
     with opened_database() as (_, engine), transaction(engine) as session:
-        made = create_token(session, name=name, scopes=scopes, now=utc_now())
+        made = create_token(session, WantedToken(name, scopes, source=source), actor="command", now=utc_now())
     click.echo(made.token)

@@ -36,6 +36,7 @@ class Program:
     name: str
     scopes: frozenset[str]
     last_used_at: datetime | None
+    source: str | None = None  # the event source that a key for usage events belongs to
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class TokenSummary:
     name: str
     prefix: str
     scopes: list[str]
+    source: str | None
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
@@ -73,7 +75,7 @@ SIGNED_IN = (
         User.is_active,
     )
 )
-PROGRAM = select(Token.id, Token.name, Token.scopes, Token.last_used_at).where(
+PROGRAM = select(Token.id, Token.name, Token.scopes, Token.last_used_at, Token.source).where(
     Token.sha256 == bindparam("sha256"),
     Token.revoked_at.is_(None),
     or_(Token.expires_at.is_(None), Token.expires_at > bindparam("now")),
@@ -93,7 +95,9 @@ def find_signed_in(session: Session, *, session_id: str, now: datetime) -> Signe
 
 def find_program(session: Session, *, token: str, now: datetime) -> Program | None:
     row = session.execute(PROGRAM, {"sha256": hash_secret(token), "now": now}).one_or_none()
-    return None if row is None else Program(row.id, row.name, frozenset(row.scopes), row.last_used_at)
+    if row is None:
+        return None
+    return Program(row.id, row.name, frozenset(row.scopes), row.last_used_at, source=row.source)
 
 
 def list_tokens(session: Session) -> list[TokenSummary]:

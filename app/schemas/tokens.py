@@ -10,6 +10,12 @@ class NewTokenBody(Schema):
         required=True, validate=validate.Length(1, 100), metadata={"description": "what the token is for"}
     )
     scopes = fields.List(fields.String(), required=True, validate=validate.Length(1, 20))
+    source = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Length(1, 100),
+        metadata={"description": "of a key with ingest:write alone: the name of the event source it belongs to"},
+    )
     expires_in_days = fields.Integer(strict=True, load_default=365, validate=validate.Range(1, 3650))
 
 
@@ -18,6 +24,7 @@ class TokenSummary(Schema):
     name = fields.String()
     prefix = fields.String(metadata={"description": "the first characters, to recognise it by"})
     scopes = fields.List(fields.String())
+    source = fields.String(allow_none=True, metadata={"description": "the event source a key belongs to"})
     created_at = Instant()
     expires_at = Instant(allow_none=True)
     last_used_at = Instant(allow_none=True)

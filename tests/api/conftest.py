@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 
 from app.db import transaction
 from app.http import Application
-from app.services.tokens import create_token
+from app.services.tokens import WantedToken, create_token
 from tests.small_company import NOW, publish_small_run, write_small_company
 
 Ask = Callable[..., Any]
@@ -25,7 +25,7 @@ def company(app: Application) -> Application:
 
 def ask_with(app: Application, client: FlaskClient, *scopes: str) -> Ask:
     with transaction(app.engine) as session:
-        token = create_token(session, name="a test", scopes=scopes, now=app.clock()).token
+        token = create_token(session, WantedToken("a test", scopes), actor="command", now=app.clock()).token
 
     def ask(path: str, **headers: str) -> Any:
         return client.get(f"/api/v1{path}", headers={"Authorization": f"Bearer {token}", **headers})

@@ -8,14 +8,14 @@ from sqlalchemy import func, select
 from app.db import reading, transaction
 from app.http import Application
 from app.models.users import Token
-from app.services.tokens import create_token
+from app.services.tokens import WantedToken, create_token
 from tests.small_company import NOW
 
 
 def admin(app: Application) -> dict[str, str]:
     app.clock = lambda: NOW
     with transaction(app.engine) as session:
-        made = create_token(session, name="the first", scopes=["admin"], now=NOW)
+        made = create_token(session, WantedToken("the first", ["admin"]), actor="command", now=NOW)
     return {"Authorization": f"Bearer {made.token}"}
 
 

@@ -97,6 +97,8 @@ def _live_rows(scoring: Scoring) -> list[Row]:
     is_same = (forecast.survival == forecast.retention).all(axis=1)
     value, bounds = _values(scoring, retention)
     account_ids = scoring.night.facts.account_ids[table.account].tolist()
+    churn = 1.0 - forecast.survival[:, MONTHS_OF_A_YEAR - 1]
+    at_risk = np.rint(scoring.account_arr[table.account] * churn).astype(np.int64).tolist()
     rows = []
     for n, account_id in enumerate(account_ids):
         curves = {"survival": forecast.survival[n], "survival_lower": survival[0][n], "survival_upper": survival[1][n]}
@@ -113,7 +115,8 @@ def _live_rows(scoring: Scoring) -> list[Row]:
                 "started_on": table.started_on[n].item(),
                 "tenure_months": int(forecast.tenure_months[n]),
                 "renewal_on": _day(table.renewal_on[n]),
-                "churn_probability": float(1.0 - forecast.survival[n, MONTHS_OF_A_YEAR - 1]),
+                "churn_probability": float(churn[n]),
+                "arr_at_risk_minor": at_risk[n],
                 "renewal_churn_probability": _number(forecast.renewal_churn[n]),
                 "ltv_residual_minor": round(value["residual"][n]),
                 "ltv_residual_lower_minor": round(bounds[0][n]),

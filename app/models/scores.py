@@ -70,6 +70,7 @@ class Score(Base):
     retention_lower: Mapped[bytes | None] = mapped_column(LargeBinary)
     retention_upper: Mapped[bytes | None] = mapped_column(LargeBinary)
     churn_probability: Mapped[float | None]  # within 12 months
+    arr_at_risk_minor: Mapped[int | None] = mapped_column(BigInteger)  # ARR x churn_probability: who needs us first
     renewal_churn_probability: Mapped[float | None]  # up to and at the next renewal
     risk: Mapped[float | None]  # p*, the yearly churn probability that health maps
     health: Mapped[float | None]  # 0 to 100; null: withheld, or none
@@ -87,10 +88,24 @@ class Score(Base):
         Index("ix_scores_run_id_churn_probability", "run_id", "churn_probability"),
         Index("ix_scores_run_id_health", "run_id", "health"),
         Index("ix_scores_run_id_arr_minor", "run_id", "arr_minor"),
+        Index("ix_scores_run_id_arr_at_risk_minor", "run_id", "arr_at_risk_minor"),
         Index("ix_scores_run_id_ltv_residual_minor", "run_id", "ltv_residual_minor"),
         Index("ix_scores_run_id_renewal_on", "run_id", "renewal_on"),
         Index("ix_scores_run_id_tenure_months", "run_id", "tenure_months"),
     )
+
+
+class ScoreChange(Base):
+    """An account whose band or status is another than in the run that was published before."""
+
+    __tablename__ = "score_changes"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("model_runs.id"), primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"), primary_key=True)
+    from_state: Mapped[str | None] = mapped_column(String(20))  # band, or status without one; null: new
+    to_state: Mapped[str] = mapped_column(String(20))
+    direction: Mapped[str] = mapped_column(String(10))  # better, worse, other
+    arr_minor: Mapped[int] = mapped_column(BigInteger)  # the larger of the two: how much it is about
 
 
 class FeatureSnapshot(Base):

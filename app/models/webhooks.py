@@ -24,7 +24,7 @@ class WebhookEndpoint(Base):
     format: Mapped[str] = mapped_column(String(20), default="standard")
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
     disabled_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    disabled_reason: Mapped[str | None] = mapped_column(String(200))
+    disabled_reason: Mapped[str | None] = mapped_column(String(20))  # switched_off, gone, given_up
     deleted_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
@@ -49,7 +49,7 @@ class WebhookMessage(Base):
     message_id: Mapped[str] = mapped_column(String(60), unique=True)  # the header webhook-id
     type: Mapped[str] = mapped_column(String(60))
     body: Mapped[str] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
     opportunity_id: Mapped[int | None] = mapped_column(ForeignKey("expansion_opportunities.id"), index=True)
 
 
@@ -70,7 +70,8 @@ class WebhookDelivery(Base):
 
     __table_args__ = (
         UniqueConstraint("message_id", "endpoint_id", name="uq_webhook_deliveries_message_id"),
-        Index("ix_webhook_deliveries_due_at", "due_at", sqlite_where=PENDING, postgresql_where=PENDING),
+        # By endpoint: what is due to one of them is found without passing what waits for another.
+        Index("ix_webhook_deliveries_due", "endpoint_id", "due_at", sqlite_where=PENDING, postgresql_where=PENDING),
     )
 
 

@@ -105,7 +105,7 @@ def upgrade() -> None:
         sa.Column("format", sa.String(length=20), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("disabled_reason", sa.String(length=200), nullable=True),
+        sa.Column("disabled_reason", sa.String(length=20), nullable=True),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_endpoints")),
     )
@@ -205,6 +205,7 @@ def upgrade() -> None:
         sa.Column("flagged_on", sa.Date(), nullable=False),
         sa.Column("flagged_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("seen_on", sa.Date(), nullable=False),
+        sa.Column("moved_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("run_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("likelihood", sa.String(length=10), nullable=False),
         sa.Column("score", sa.Double(), nullable=False),
@@ -285,6 +286,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_messages")),
         sa.UniqueConstraint("message_id", name=op.f("uq_webhook_messages_message_id")),
     )
+    op.create_index(op.f("ix_webhook_messages_created_at"), "webhook_messages", ["created_at"], unique=False)
     op.create_index(op.f("ix_webhook_messages_opportunity_id"), "webhook_messages", ["opportunity_id"], unique=False)
     op.create_table(
         "webhook_deliveries",
@@ -305,9 +307,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("message_id", "endpoint_id", name="uq_webhook_deliveries_message_id"),
     )
     op.create_index(
-        "ix_webhook_deliveries_due_at",
+        "ix_webhook_deliveries_due",
         "webhook_deliveries",
-        ["due_at"],
+        ["endpoint_id", "due_at"],
         unique=False,
         sqlite_where=sa.text("state = 'pending'"),
         postgresql_where=sa.text("state = 'pending'"),
@@ -344,13 +346,14 @@ def downgrade() -> None:
     op.drop_table("delivery_attempts")
     op.drop_index(op.f("ix_webhook_deliveries_endpoint_id"), table_name="webhook_deliveries")
     op.drop_index(
-        "ix_webhook_deliveries_due_at",
+        "ix_webhook_deliveries_due",
         table_name="webhook_deliveries",
         sqlite_where=sa.text("state = 'pending'"),
         postgresql_where=sa.text("state = 'pending'"),
     )
     op.drop_table("webhook_deliveries")
     op.drop_index(op.f("ix_webhook_messages_opportunity_id"), table_name="webhook_messages")
+    op.drop_index(op.f("ix_webhook_messages_created_at"), table_name="webhook_messages")
     op.drop_table("webhook_messages")
     op.drop_index(op.f("ix_expansion_moves_opportunity_id"), table_name="expansion_moves")
     op.drop_table("expansion_moves")

@@ -31,11 +31,13 @@ class ExpansionOpportunity(Base):
     flagged_on: Mapped[date]  # the night's date
     flagged_at: Mapped[datetime] = mapped_column(UTCDateTime)
     seen_on: Mapped[date]  # the last night that found it again
+    moved_at: Mapped[datetime] = mapped_column(UTCDateTime)  # when it came to its state
     run_id: Mapped[int] = mapped_column(ForeignKey("model_runs.id"))  # whose risk allowed it
     likelihood: Mapped[str] = mapped_column(String(10))  # high, medium
     score: Mapped[float]
     quantity: Mapped[int | None]  # seats more
-    amount_minor: Mapped[int] = mapped_column(BigInteger)  # ARR it would add
+    measure: Mapped[str] = mapped_column(String(10))  # of the amount: arr (a year), bookings (once)
+    amount_minor: Mapped[int] = mapped_column(BigInteger)  # what it would add
     currency: Mapped[str] = mapped_column(String(3))
     evidence: Mapped[list[Any]] = mapped_column(JSON)  # each with `kind` and the numbers its words are made of
 

@@ -11,6 +11,7 @@ from app.errors import Invalid
 
 LARGEST_KEY = 2**63 - 1
 LARGEST_TENURE = 2**31 - 1  # its column is narrower
+DAYS = ("renewal", "flagged")
 BAD_CURSOR = "This cursor is none of this list's; take it unchanged from the Link header, with the same sort."
 
 
@@ -68,7 +69,7 @@ def _typed(value: Any, sort: Sort) -> Any:
         return value
     if value is None:
         return None
-    if sort.name == "renewal":
+    if sort.name in DAYS:
         return date.fromisoformat(value)
     largest = LARGEST_TENURE if sort.name == "tenure" else LARGEST_KEY
     if isinstance(value, bool) or not isinstance(value, int | float) or not -largest <= value <= largest:

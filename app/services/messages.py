@@ -24,11 +24,19 @@ CHOSEN_TYPES = tuple(name for name in MESSAGE_TYPES if name != TEST_TYPE)
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """`data` is JSON: texts, numbers, dates, instants, lists and mappings of these; ids of persons, not names."""
+    """`data` is JSON: texts, numbers, dates, instants, lists and mappings of these; ids of persons, not names.
+
+    `message_id` is given where the data have to name it themselves (`new_message_id`).
+    """
 
     type: str
     data: Mapping[str, Any]
     opportunity_id: int | None = None
+    message_id: str | None = None
+
+
+def new_message_id() -> str:
+    return f"msg_{secrets.token_hex(16)}"
 
 
 def post_message(session: Session, message: NewMessage, *, at: datetime) -> str:
@@ -52,7 +60,7 @@ def write_message(session: Session, message: NewMessage, *, at: datetime) -> Web
     if message.type not in MESSAGE_TYPES:
         raise ValueError(f"there is no type of message {message.type!r}")
     written = WebhookMessage(
-        message_id=f"msg_{secrets.token_hex(16)}",
+        message_id=message.message_id or new_message_id(),
         type=message.type,
         body=_body(message, at=at),
         created_at=at,

@@ -28,7 +28,14 @@ from app.services.users import (
 
 PUBLIC = "public"
 SIGNED_IN = "signed in"
-ROLE_SCOPES = {"admin": frozenset(SCOPES)}
+EVERYTHING = frozenset(SCOPES)
+IMPLIED = {"admin": EVERYTHING, "finance:read": frozenset({"ltv:read"})}
+ROLE_SCOPES = {
+    "admin": EVERYTHING,
+    "csm": frozenset({"accounts:read", "notes:read", "ltv:read", "opportunities:read", "opportunities:write"}),
+    "sales": frozenset({"accounts:read", "opportunities:read", "opportunities:write"}),
+    "finance": frozenset({"accounts:read", "finance:read"}),
+}
 HOW_TO_GET_ONE = "`tenure token create --name ... --scope ...`"
 NOTE_USE_EVERY = timedelta(minutes=1)  # so that a busy caller does not make every read a write
 
@@ -63,6 +70,10 @@ def access_rule(app: Application, endpoint: str) -> str | None:
     return rule
 
 
+def _rule_here() -> str | None:
+    return access_rule(application(), request.endpoint or "")
+
+
 def refuse_undeclared(app: Application) -> None:
     """Refuse to start with a view that nobody could use because it declares no rule."""
     missing = sorted(endpoint for endpoint in app.view_functions if access_rule(app, endpoint) is None)
@@ -90,8 +101,29 @@ def admit() -> None:
     caller = current_caller()
     if caller is None or (rule == SIGNED_IN and not isinstance(caller, SignedIn)):
         raise NotAuthenticated(_how_to_authenticate(rule))
-    if rule not in scopes_of(caller) | {SIGNED_IN}:
+    if not _fulfils(caller, rule):
+        if isinstance(caller, SignedIn):
+            raise NotAllowed(f"The role {caller.role} does not include {rule}; an administrator can give another role.")
         raise NotAllowed(f"This needs the scope {rule}; make a token that has it with {HOW_TO_GET_ONE}")
+
+
+def _fulfils(caller: SignedIn | Program, rule: str) -> bool:
+    return rule == SIGNED_IN or rule in scopes_of(caller)
+
+
+def may(scope: str) -> bool:
+    """Whether whoever is calling has the scope: for what only some may see of a page that many may open."""
+    caller = current_caller()
+    return caller is not None and scope in scopes_of(caller)
+
+
+def may_open(endpoint: str) -> bool:
+    """Whether whoever is calling may open the address; menus show only these."""
+    rule = access_rule(application(), endpoint)
+    if rule in {None, PUBLIC}:
+        return rule == PUBLIC
+    caller = current_caller()
+    return caller is not None and _fulfils(caller, str(rule))
 
 
 def _how_to_authenticate(rule: str) -> str:
@@ -104,17 +136,17 @@ def _how_to_authenticate(rule: str) -> str:
 
 def scopes_of(caller: SignedIn | Program) -> frozenset[str]:
     granted = caller.scopes if isinstance(caller, Program) else ROLE_SCOPES.get(caller.role, frozenset())
-    return frozenset(SCOPES) if "admin" in granted else granted
+    return granted.union(*(IMPLIED[scope] for scope in granted & IMPLIED.keys()))
 
 
 def current_caller() -> SignedIn | Program | None:
-    """Who is calling, looked up once a request; a token counts before a cookie."""
+    """Who is calling, looked up once a request; a token counts before a cookie, and events come from programs only."""
     if "caller" not in g:
         token, session_id = _program_key(), request.cookies.get(_cookie_name("session"))
         g.caller = None
         if token:
             g.caller = find_program(database(), token=token, now=now())
-        elif session_id:
+        elif session_id and _rule_here() != INGEST:
             g.caller = find_signed_in(database(), session_id=session_id, now=now())
     caller: SignedIn | Program | None = g.caller
     return caller
@@ -145,7 +177,7 @@ def _program_key() -> str | None:
         return None
     if authorization.type == "bearer":
         return authorization.token
-    if authorization.type == "basic" and access_rule(application(), request.endpoint or "") == INGEST:
+    if authorization.type == "basic" and _rule_here() == INGEST:
         return authorization.username
     return None
 

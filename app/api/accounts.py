@@ -7,7 +7,9 @@ import numpy as np
 
 from app.api.endpoint import Reply, endpoint, wants_csv
 from app.api.meta import money, note_on, run_meta, today
+from app.auth import may
 from app.domain.features import Floats
+from app.errors import NotAllowed
 from app.http import database
 from app.queries.accounts import AccountFilter, AccountPage, AccountQuery, AccountRow, load_account
 from app.queries.accounts import list_accounts as load_accounts
@@ -30,7 +32,9 @@ CSV_HEADER = (
 
 
 def ask(parameters: Mapping[str, Any]) -> AccountPage:
-    """The page of accounts that the parameters describe."""
+    """The page of accounts that the parameters describe; an order by what one may not see would tell it."""
+    if parameters["sort"].endswith("ltv") and not may("ltv:read"):
+        raise NotAllowed("Sorting by ltv needs the scope ltv:read; sort by something else.")
     chosen = {name: parameters[name] for name in AccountFilter.__dataclass_fields__ if name in parameters}
     query = AccountQuery(
         filter=AccountFilter(**chosen, search=parameters.get("q")),
@@ -45,7 +49,7 @@ def present(row: AccountRow, run: Run | None) -> dict[str, Any]:
     currency = run.currency if run else ""
     shown = {name: getattr(row, name) for name in AccountRow.__dataclass_fields__}
     shown["arr"] = money(row.arr_minor, currency)
-    shown["ltv_residual"] = money(row.ltv_residual_minor, currency)
+    shown["ltv_residual"] = money(row.ltv_residual_minor, currency) if may("ltv:read") else None
     return shown
 
 
@@ -60,6 +64,7 @@ def list_accounts(parameters: dict[str, Any]) -> Reply:
     """Accounts, filtered and sorted, a page at a time.
 
     Attributes are today's; figures are those of the published run and null before the first night.
+    `ltv_residual` is null, and not to be sorted by, without the scope ltv:read.
     The Link header leads to the next page, which stays with the run of the first.
     """
     page = ask(parameters)

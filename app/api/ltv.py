@@ -27,7 +27,7 @@ SUMMARY_CSV_HEADER = (
 
 @endpoint(
     "/accounts/<id:account_id>/ltv",
-    scope="finance:read",
+    scope="ltv:read",
     parameters=LtvParameters(),
     answer=schemas.AccountLtv(),
 )

@@ -1,7 +1,7 @@
 """What happened with an account: touches, tickets, survey answers, deals and notices in one line of time."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
@@ -67,6 +67,12 @@ class Entry:
     contact: str | None
     staff: str | None
     text: str | None
+
+
+def without_notes(entry: Entry) -> Entry:
+    """The entry without what somebody wrote and without the contact; what a deal is called stays."""
+    title = None if entry.kind is Kind.NOTICE else entry.title
+    return replace(entry, contact=None, text=None, title=title)
 
 
 Position = tuple[date, str, int]

@@ -14,8 +14,10 @@ from app.queries.callers import hash_secret
 from app.services.audit import Act, record_act
 
 SCOPES = {
-    "accounts:read": "accounts, their health and their retention",
-    "finance:read": "revenue, lifetime value and the definitions behind them",
+    "accounts:read": "accounts, their health, their use and their retention",
+    "notes:read": "what people wrote of an account, and the names of its contacts",
+    "ltv:read": "the lifetime value of accounts, and the margin that it rests on",
+    "finance:read": "revenue, and what ltv:read allows",
     "opportunities:read": "expansion opportunities",
     "opportunities:write": "accepting, rejecting and snoozing expansion opportunities",
     "ingest:write": "sending usage events, and nothing else",

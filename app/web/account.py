@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from flask import render_template
 from flask.typing import ResponseReturnValue
 
-from app.auth import signed_in
+from app.auth import may, requires
 from app.errors import NotReady
 from app.http import database
 from app.queries.account_list import load_companions
@@ -41,7 +41,7 @@ class AccountHead:
     figures: tuple[Figure, ...]
 
 
-@signed_in
+@requires("accounts:read")
 def show_account(account_id: int) -> ResponseReturnValue:
     moment = load_moment()
     detail = load_account(database(), account_id, today=moment.today)
@@ -58,11 +58,11 @@ def show_account(account_id: int) -> ResponseReturnValue:
         account=_describe_head(detail, moment),
         health=describe_health(score, moment=moment),
         retention=describe_retention(score, segment=detail.row.segment),
-        ltv=describe_ltv(score),
+        ltv=describe_ltv(score) if may("ltv:read") else None,
         usage=describe_usage(account_id, moment=moment),
         plans=[describe_plan(plan) for plan in plans],
         contracts=describe_contracts(contracts),
-        timeline=describe_timeline(account_id, known_at=moment.known_at),
+        timeline=describe_timeline(account_id, known_at=moment.known_at, with_notes=may("notes:read")),
     )
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from flask import redirect, render_template, request, url_for
+from flask import render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import LazyString
 
-from app.auth import signed_in
+from app.auth import may, requires
 from app.http import database
 from app.queries.account_list import (
     Choices,
@@ -140,12 +140,7 @@ class Results:
     first_url: str | None
 
 
-@signed_in
-def go_home() -> ResponseReturnValue:
-    return redirect(url_for("web.accounts"))
-
-
-@signed_in
+@requires("accounts:read")
 def show_accounts() -> ResponseReturnValue:
     """The page; where there are many accounts the sums follow after it, in a request of their own."""
     moment = load_moment()
@@ -174,7 +169,7 @@ def _results(asked: Asked, moment: Moment) -> Results:
         labels={
             "churn": _("Churn, 12 mo"),
             "arr": _("ARR"),
-            "ltv": _("LTV"),
+            "ltv": _("LTV") if may("ltv:read") else "",
             "tenure": _("Tenure"),
             "renewal": _("Renewal"),
         },
@@ -218,6 +213,8 @@ def _form(asked: Asked, choices: Choices) -> Form:
 
 def _columns(asked: Asked) -> Iterator[Column]:
     for name, heading, starts_down, is_number in COLUMNS:
+        if name == "ltv" and not may("ltv:read"):
+            continue
         is_current = asked.sort.name == name
         way = not asked.sort.is_descending if is_current else starts_down
         aria = ("descending" if asked.sort.is_descending else "ascending") if is_current else None
@@ -232,6 +229,8 @@ def _figures(totals: Totals, moment: Moment) -> Iterator[Figure]:
     share = totals.arr_at_risk_minor / totals.arr_minor if totals.arr_minor else None
     under = _("%(share)s of ARR, expected within 12 months", share=show_percent(share)) if share is not None else ""
     yield Figure(_("ARR at risk"), show_money_briefly(totals.arr_at_risk_minor, currency), under)
+    if not may("ltv:read"):
+        return
     months = moment.report.get("ltv_horizon_months", moment.settings.ltv_horizon_months)
     under = _("residual, over %(months)s months", months=months)
     yield Figure(_("LTV"), show_money_briefly(totals.ltv_residual_minor, currency), under)

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import request, url_for
 
+from app.auth import may
 from app.queries.accounts import SORT_COLUMNS, AccountFilter
 from app.queries.cursors import Sort
 from app.web.health import TONES
@@ -73,9 +74,14 @@ def read_asked(moment: Moment) -> Asked:
         csm=given["csm"] if _is_id(given["csm"]) else "",
         renewal=given["renewal"] if given["renewal"] in {str(days) for days in RENEWAL_DAYS} else "",
         status=given["status"] if given["status"] in STATUSES else ("current" if is_subscription else "all"),
-        sort=sort if sort.name in SORT_COLUMNS else (DEFAULT_SORT if moment.run else Sort("name")),
+        sort=sort if _may_sort_by(sort.name) else (DEFAULT_SORT if moment.run else Sort("name")),
         cursor=given["cursor"] or None,
     )
+
+
+def _may_sort_by(name: str) -> bool:
+    """An order by what one may not see would tell it."""
+    return name in SORT_COLUMNS and (name != "ltv" or may("ltv:read"))
 
 
 def _printable(text: str) -> str:

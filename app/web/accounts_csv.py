@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response
 from flask.typing import ResponseReturnValue
 
-from app.auth import signed_in
+from app.auth import may, requires
 from app.http import database
 from app.queries.account_list import Companion, load_companions
 from app.queries.accounts import AccountQuery, AccountRow, list_accounts
@@ -41,7 +41,7 @@ CSV_COLUMNS = (
 )
 
 
-@signed_in
+@requires("accounts:read")
 def download_accounts() -> ResponseReturnValue:
     """The whole filtered set in its order, in the names and forms that programs read."""
     moment = load_moment()
@@ -65,8 +65,10 @@ def _csv_rows(asked: Asked, moment: Moment) -> Iterator[Sequence[Any]]:
 
 
 def _csv_row(row: AccountRow, companion: Companion, *, moment: Moment) -> Sequence[Any]:
-    def money(minor: int | None) -> Any:
-        return None if minor is None else amount(minor, moment.currency)
+    def money(minor: int | None, *, is_shown: bool = True) -> Any:
+        return None if minor is None or not is_shown else amount(minor, moment.currency)
+
+    shows_ltv = may("ltv:read")
 
     return (
         row.id,
@@ -84,9 +86,9 @@ def _csv_row(row: AccountRow, companion: Companion, *, moment: Moment) -> Sequen
         row.band,
         row.coverage,
         row.churn_probability,
-        money(row.ltv_residual_minor),
-        money(row.ltv_residual_lower_minor),
-        money(row.ltv_residual_upper_minor),
+        money(row.ltv_residual_minor, is_shown=shows_ltv),
+        money(row.ltv_residual_lower_minor, is_shown=shows_ltv),
+        money(row.ltv_residual_upper_minor, is_shown=shows_ltv),
         companion.driver.name if companion.driver else None,
         moment.as_of,
     )

@@ -9,7 +9,7 @@ from app.web import account, accounts, accounts_csv, assets, errors, frame, logi
 FOLDER = assets.FOLDER
 
 ROUTES = (
-    ("/", "home", accounts.go_home, ("GET",)),
+    ("/", "home", frame.go_home, ("GET",)),
     ("/login", "log_in", login.log_in, ("GET", "POST")),
     ("/logout", "log_out", login.log_out, ("POST",)),
     ("/preferences", "preferences", preferences.keep_preferences, ("POST",)),

@@ -4,7 +4,7 @@ from flask import g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import LazyString
 
-from app.auth import current_caller
+from app.auth import current_caller, may_open
 from app.db import reading
 from app.http import Problem, application
 from app.web.texts import lazy_gettext as _l
@@ -26,6 +26,10 @@ WORDS: dict[int, tuple[LazyString, LazyString]] = {
         _l("The database is busy or cannot be reached. Nothing was lost; try again in a minute."),
     ),
 }
+ROLE_LACKS = (
+    _l("Your role does not include this"),
+    _l("An administrator can give you another role, under Settings and Users. The menu shows what yours includes."),
+)
 OTHERWISE = (
     _l("Something went wrong here"),
     _l(
@@ -40,9 +44,13 @@ def show_error(problem: Problem) -> ResponseReturnValue:
         return _ask_to_log_in()
     if problem.status < 500:
         _recognise_caller()
-    title, text = WORDS.get(problem.status, OTHERWISE)
+    title, text = ROLE_LACKS if _lacks_role(problem) else WORDS.get(problem.status, OTHERWISE)
     page = render_template("error.html", status=problem.status, title=title, text=text, show_menu=problem.status < 500)
     return page, problem.status
+
+
+def _lacks_role(problem: Problem) -> bool:
+    return problem.status == 403 and request.endpoint is not None and not may_open(request.endpoint)
 
 
 def _ask_to_log_in() -> ResponseReturnValue:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from flask import g, request, url_for
+from flask import g, redirect, request, url_for
+from flask.typing import ResponseReturnValue
 from flask_babel import LazyString, get_locale
 from markupsafe import Markup
 
-from app.auth import csrf_token
+from app.auth import csrf_token, may_open, signed_in
 from app.queries.callers import SignedIn
 from app.web.preferences import LANGUAGES, chosen_theme
 from app.web.texts import lazy_gettext as _l
@@ -36,13 +37,20 @@ class Frame:
     here: str
 
 
+@signed_in
+def go_home() -> ResponseReturnValue:
+    """The first page of those that one may see."""
+    return redirect(url_for(next(endpoints[0] for _name, endpoints in PAGES if may_open(endpoints[0]))))
+
+
 def describe_frame() -> dict[str, Any]:
     caller = g.get("caller")
+    pages = [page for page in PAGES if may_open(page[1][0])] if isinstance(caller, SignedIn) else []
     return {
         "frame": Frame(
             user=caller if isinstance(caller, SignedIn) else None,
             navigation=tuple(
-                Link(name, url_for(endpoints[0]), request.endpoint in endpoints) for name, endpoints in PAGES
+                Link(name, url_for(endpoints[0]), request.endpoint in endpoints) for name, endpoints in pages
             ),
             language=str(get_locale()),
             languages=tuple(LANGUAGES.items()),

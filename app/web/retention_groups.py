@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from flask import render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app.auth import signed_in
+from app.auth import requires
 from app.http import database
 from app.queries.groups import ALL, UNKNOWN
 from app.queries.retention import GroupRetention, load_retention
@@ -62,7 +62,7 @@ class GroupCard:
     rows: tuple[MonthRow, ...]
 
 
-@signed_in
+@requires("accounts:read")
 def show_retention() -> ResponseReturnValue:
     moment = load_moment()
     cut = request.args.get("by", "")

@@ -8,7 +8,7 @@ from flask import request, url_for
 
 from app.errors import Invalid
 from app.http import database
-from app.queries.timeline import Entry, Kind, Part, Position, load_timeline
+from app.queries.timeline import Entry, Kind, Part, Position, load_timeline, without_notes
 from app.web.formats import show_day, show_money, show_number
 from app.web.texts import gettext as _
 from app.web.words import CAUSES, DEAL_STAGES, DEAL_TYPES, ENTRY_KINDS, PRIORITIES, TOUCHES, word
@@ -44,15 +44,18 @@ class TimelineCard:
     is_filtered: bool
 
 
-def describe_timeline(account_id: int, *, known_at: datetime) -> TimelineCard:
-    """A page of the timeline as the address asks for it: `kind` filters, `before` says where it goes on."""
+def describe_timeline(account_id: int, *, known_at: datetime, with_notes: bool) -> TimelineCard:
+    """A page of the timeline as the address asks for it: `kind` filters, `before` says where it goes on.
+
+    Without notes it says what happened when, and neither what was written nor with whom.
+    """
     kind, after = _asked_kind(), _asked_position()
     kinds = (kind,) if kind else tuple(Kind)
     found = load_timeline(database(), account_id, known_at=known_at, part=Part(kinds, after, PAGE + 1))
     shown = found[:PAGE]
     has_more = len(found) > PAGE
     return TimelineCard(
-        rows=tuple(_describe_entry(entry) for entry in shown),
+        rows=tuple(_describe_entry(entry if with_notes else without_notes(entry)) for entry in shown),
         choices=tuple(_choices(account_id, kind)),
         older_url=_address(account_id, kind, before=_position_text(shown[-1])) if has_more else None,
         newest_url=_address(account_id, kind) if after else None,

@@ -1,0 +1,153 @@
+"""Which product an account is likely to take next: recent adoption, and what is owned together.
+
+Source of the score: docs/decisions/0012; of its measure, tests/jobs/test_expansion_ranking.py.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.features import Bools, Floats
+from app.domain.months import Days, Ints, add_months
+
+RECENT_MONTHS = 6  # in which a candidate was sold or first offered, and adoption is counted
+SHRINK_ADOPTION = 20  # non-owners that adopt at the average rate, added to those of each product
+SHRINK_LIFT = 10  # joint owners as chance would have them, added to those of each pair
+LIFT_WEIGHT = 3.0
+CHUNK = 4_096  # accounts whose scores are in memory at once
+
+
+@dataclass(frozen=True, slots=True)
+class FirstSales:
+    """Each product that an account ever had, once, with the day of its first sale; sorted by account, then product.
+
+    `account` and `product` are indexes; `n_accounts` and `n_products` say how far they go.
+    """
+
+    account: Ints
+    product: Ints
+    day: Days
+    n_accounts: int
+    n_products: int
+
+    def owned_by(self, accounts: Ints) -> Bools:
+        """accounts x products: whether it was sold to them."""
+        starts = np.searchsorted(self.account, accounts, side="left")
+        lengths = np.searchsorted(self.account, accounts, side="right") - starts
+        row = np.repeat(np.arange(len(accounts)), lengths)
+        place = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths) + starts[row]
+        owned = np.zeros((len(accounts), self.n_products), dtype=np.bool_)
+        owned[row, self.product[place]] = True
+        return owned
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Market:
+    """What the company's sales say of its products as of a day. P products, C of them candidates.
+
+    `adopters` of `non_owners` are the accounts that took a product in the recent months, of those that
+    had bought something, then or since, and not this before. `together[a, b]` accounts own both.
+    """
+
+    candidates: Ints  # indexes of products, ascending
+    adopters: Ints  # P
+    non_owners: Ints  # P
+    owners: Ints  # P
+    together: Ints  # P x P
+    n_accounts: int  # that own anything
+    average_rate: float  # adoption over all candidates
+
+    @property
+    def adoption_logit(self) -> Floats:
+        """logit((adopters + 20 x average) / (non-owners + 20)), of the candidates."""
+        taken = self.adopters[self.candidates] + SHRINK_ADOPTION * self.average_rate
+        left = self.non_owners[self.candidates] - self.adopters[self.candidates]
+        return np.log(taken) - np.log(left + SHRINK_ADOPTION * (1.0 - self.average_rate))
+
+    @property
+    def average_logit(self) -> float:
+        return float(np.log(self.average_rate) - np.log1p(-self.average_rate))
+
+    @property
+    def log_lift(self) -> Floats:
+        """P x C: log((n_ab + 10) / (n_a n_b / N + 10)); above 0 where owners of a have b more often than chance."""
+        by_chance = np.outer(self.owners, self.owners[self.candidates]) / max(self.n_accounts, 1)
+        return np.log((self.together[:, self.candidates] + SHRINK_LIFT) / (by_chance + SHRINK_LIFT))
+
+
+def first_sales(
+    account: Ints, product: Ints, day: Days, *, n_accounts: int, n_products: int, as_of: date
+) -> FirstSales:
+    """The first sale of each product to each account, of the sales before `as_of`."""
+    before = day < np.datetime64(as_of)
+    account, product, day = account[before], product[before], day[before]
+    order = np.lexsort((day, product, account))
+    account, product, day = account[order], product[order], day[order]
+    is_first = np.ones(len(order), dtype=np.bool_)
+    is_first[1:] = (account[1:] != account[:-1]) | (product[1:] != product[:-1])
+    return FirstSales(account[is_first], product[is_first], day[is_first], n_accounts, n_products)
+
+
+def find_candidates(last_sold_on: Days, first_offered_on: Days, *, as_of: date) -> Ints:
+    """Products sold in the last six months, or first offered in them with a price; NaT is never."""
+    since, until = np.datetime64(add_months(as_of, -RECENT_MONTHS)), np.datetime64(as_of)
+    sold = (last_sold_on >= since) & (last_sold_on < until)
+    offered = (first_offered_on >= since) & (first_offered_on < until)
+    return np.flatnonzero(sold | offered)
+
+
+def study_market(sales: FirstSales, candidates: Ints, *, as_of: date) -> Market:
+    """Count adoption and joint ownership over all accounts that own anything."""
+    since = np.datetime64(add_months(as_of, -RECENT_MONTHS))
+    n_accounts = len(np.unique(sales.account))
+    owners = np.bincount(sales.product, minlength=sales.n_products)
+    adopters = np.bincount(sales.product[sales.day >= since], minlength=sales.n_products)
+    non_owners = n_accounts - (owners - adopters)
+    together = np.zeros((sales.n_products, sales.n_products), dtype=np.int64)
+    for chunk in _chunks(np.unique(sales.account)):
+        owned = sales.owned_by(chunk).astype(np.float32)  # exact: counts within a chunk are far below 2^24
+        together += np.rint(owned.T @ owned).astype(np.int64)
+    exposed, taken = int(non_owners[candidates].sum()), int(adopters[candidates].sum())
+    # Half an adopter more and one non-owner: a rate of exactly 0 or 1 has no logit.
+    average = (taken + 0.5) / (exposed + 1.0)
+    return Market(candidates, adopters, non_owners, owners, together, n_accounts, average)
+
+
+def score_pairs(market: Market, owned: Bools) -> Floats:
+    """accounts x candidates: adoption logit + 3 x mean over what is owned of log lift; -inf where it is owned.
+
+    The score orders; it is no log odds of anything. An account that owns nothing gets the adoption logit.
+    """
+    mean_lift = owned @ market.log_lift / np.maximum(owned.sum(axis=1), 1)[:, None]
+    score = market.adoption_logit + LIFT_WEIGHT * mean_lift
+    return np.where(owned[:, market.candidates], -np.inf, score)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranked:
+    """The best candidates of each account, best first; -1 and -inf where there are fewer. Ties go to the first index."""
+
+    account: Ints
+    product: NDArray[np.int64]  # accounts x top
+    score: Floats  # accounts x top
+
+
+def rank_products(market: Market, sales: FirstSales, accounts: Ints, *, top: int) -> Ranked:
+    """The `top` best candidates of each of these accounts, never one that it owns."""
+    products, scores = [np.zeros((0, top), dtype=np.int64)], [np.zeros((0, top))]
+    for chunk in _chunks(accounts):
+        score = score_pairs(market, sales.owned_by(chunk))
+        best = np.argsort(-score, axis=1, kind="stable")[:, :top]
+        best_score = np.take_along_axis(score, best, axis=1)
+        product = np.where(np.isfinite(best_score), market.candidates[best], -1)
+        missing = top - best.shape[1]
+        products.append(np.pad(product, ((0, 0), (0, missing)), constant_values=-1))
+        scores.append(np.pad(best_score, ((0, 0), (0, missing)), constant_values=-np.inf))
+    return Ranked(accounts, np.concatenate(products), np.concatenate(scores))
+
+
+def _chunks(accounts: Ints) -> Iterator[Ints]:
+    return (accounts[start : start + CHUNK] for start in range(0, len(accounts), CHUNK))

@@ -20,17 +20,23 @@ LIFT_WEIGHT = 3.0
 CHUNK = 4_096  # accounts whose scores are in memory at once
 
 
-@dataclass(frozen=True, slots=True)
-class FirstSales:
-    """Each product that an account ever had, once, with the day of its first sale; sorted by account, then product.
-
-    `account` and `product` are indexes; `n_accounts` and `n_products` say how far they go.
-    """
+@dataclass(frozen=True, slots=True, eq=False)
+class Sales:
+    """Sold lines, in any order. `account` and `product` are indexes, the products' below `n_products`."""
 
     account: Ints
     product: Ints
     day: Days
-    n_accounts: int
+    n_products: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FirstSales:
+    """Each product that an account ever had, once, with the day of its first sale; sorted by account, then product."""
+
+    account: Ints
+    product: Ints
+    day: Days
     n_products: int
 
     def owned_by(self, accounts: Ints) -> Bools:
@@ -65,7 +71,8 @@ class Market:
         """logit((adopters + 20 x average) / (non-owners + 20)), of the candidates."""
         taken = self.adopters[self.candidates] + SHRINK_ADOPTION * self.average_rate
         left = self.non_owners[self.candidates] - self.adopters[self.candidates]
-        return np.log(taken) - np.log(left + SHRINK_ADOPTION * (1.0 - self.average_rate))
+        logit: Floats = np.log(taken) - np.log(left + SHRINK_ADOPTION * (1.0 - self.average_rate))
+        return logit
 
     @property
     def average_logit(self) -> float:
@@ -75,20 +82,19 @@ class Market:
     def log_lift(self) -> Floats:
         """P x C: log((n_ab + 10) / (n_a n_b / N + 10)); above 0 where owners of a have b more often than chance."""
         by_chance = np.outer(self.owners, self.owners[self.candidates]) / max(self.n_accounts, 1)
-        return np.log((self.together[:, self.candidates] + SHRINK_LIFT) / (by_chance + SHRINK_LIFT))
+        lift: Floats = np.log((self.together[:, self.candidates] + SHRINK_LIFT) / (by_chance + SHRINK_LIFT))
+        return lift
 
 
-def first_sales(
-    account: Ints, product: Ints, day: Days, *, n_accounts: int, n_products: int, as_of: date
-) -> FirstSales:
+def first_sales(sales: Sales, *, as_of: date) -> FirstSales:
     """The first sale of each product to each account, of the sales before `as_of`."""
-    before = day < np.datetime64(as_of)
-    account, product, day = account[before], product[before], day[before]
+    before = sales.day < np.datetime64(as_of)
+    account, product, day = sales.account[before], sales.product[before], sales.day[before]
     order = np.lexsort((day, product, account))
     account, product, day = account[order], product[order], day[order]
     is_first = np.ones(len(order), dtype=np.bool_)
     is_first[1:] = (account[1:] != account[:-1]) | (product[1:] != product[:-1])
-    return FirstSales(account[is_first], product[is_first], day[is_first], n_accounts, n_products)
+    return FirstSales(account[is_first], product[is_first], day[is_first], sales.n_products)
 
 
 def find_candidates(last_sold_on: Days, first_offered_on: Days, *, as_of: date) -> Ints:
@@ -128,14 +134,14 @@ def score_pairs(market: Market, owned: Bools) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranked:
-    """The best candidates of each account, best first; -1 and -inf where there are fewer. Ties go to the first index."""
+    """The best candidates of each account, best first; -1 and -inf where there are fewer. Ties: the lower index."""
 
     account: Ints
     product: NDArray[np.int64]  # accounts x top
     score: Floats  # accounts x top
 
 
-def rank_products(market: Market, sales: FirstSales, accounts: Ints, *, top: int) -> Ranked:
+def rank_products(market: Market, sales: FirstSales, *, accounts: Ints, top: int) -> Ranked:
     """The `top` best candidates of each of these accounts, never one that it owns."""
     products, scores = [np.zeros((0, top), dtype=np.int64)], [np.zeros((0, top))]
     for chunk in _chunks(accounts):

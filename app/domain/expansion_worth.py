@@ -61,6 +61,6 @@ def typical_prices(
     return found
 
 
-def price_for(prices: Mapping[tuple[int, str | None], Price], product: int, segment: str | None) -> Price | None:
+def price_for(prices: Mapping[tuple[int, str | None], Price], product: int, *, segment: str | None) -> Price | None:
     """The segment's price, else that of all."""
     return prices.get((product, segment)) or prices.get((product, None))

@@ -1,7 +1,7 @@
 """The web side's table of contents."""
 
 from app import auth
-from app.api import health, v1
+from app.api import health, ingest, v1
 from app.config import Settings
 from app.http import Application
 from app.web import blueprint as web
@@ -13,6 +13,7 @@ def create_app(settings: Settings) -> Application:
     auth.guard(app)
     app.register_blueprint(health.blueprint)
     v1.register(app)
+    ingest.register(app)
     web.register(app)
     auth.refuse_undeclared(app)
     return app

@@ -1,0 +1,177 @@
+"""Usage events as client libraries send them: read with msgspec, each message by itself, in bounded memory.
+
+A body that is no JSON is refused whole; a message that does not fit is refused alone, by its position.
+"""
+
+import zlib
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from app.errors import Invalid, TooLarge
+
+BATCH_LIMIT_BYTES = 500 * 1024
+MESSAGE_LIMIT_BYTES = 32 * 1024
+TOO_LARGE = f"A batch is at most {BATCH_LIMIT_BYTES // 1024} kB of JSON; send it in parts."
+NUL, ESCAPED_BACKSLASH = b"\\u0000", b"\\\\"
+GZIP_MAGIC = b"\x1f\x8b"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+# Ids are texts, but numbers in many a database, and sent as they come from there.
+ExternalKey = str | int | float | None
+
+
+class Context(Struct, rename="camel"):
+    group_id: ExternalKey = None
+    traits: Raw | UnsetType = UNSET
+
+
+class Message(Struct, rename="camel"):
+    """One call of a client library; what is not named here is not looked at."""
+
+    type: str | None = None
+    message_id: ExternalKey = None
+    user_id: ExternalKey = None
+    anonymous_id: ExternalKey = None
+    group_id: ExternalKey = None
+    event: str | None = None
+    name: str | None = None
+    timestamp: datetime | None = None
+    sent_at: Any = None
+    context: Context | None = None
+    properties: Raw | UnsetType = UNSET
+    traits: Raw | UnsetType = UNSET
+
+
+class Batch(Struct, rename="camel"):
+    """`kind` is the type of messages that name none: that of the address they were sent to."""
+
+    batch: list[Raw]
+    sent_at: Any = None
+    kind: str | None = None
+
+
+class Traits(Struct, rename="camel"):
+    """What is known of a person. Anything else that was sent is not kept."""
+
+    name: Any = None
+    first_name: Any = None
+    last_name: Any = None
+    email: Any = None
+    phone: Any = None
+
+
+_BATCHES = msgspec.json.Decoder(Batch)
+_MESSAGES = msgspec.json.Decoder(Message)
+_TRAITS = msgspec.json.Decoder(Traits | None)
+_ANYTHING = msgspec.json.Decoder()
+# UnicodeDecodeError: a part that was passed over unread at first. RecursionError: some thousand levels.
+UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+
+
+class Misfit(Exception):
+    """A message that does not fit: a reason in a word, and what is wrong with it."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason, self.detail = reason, detail
+
+
+def unpack(body: bytes, encoding: str) -> bytes:
+    """The body as it was before gzip; never more than the limit of a batch is unpacked."""
+    if encoding not in {"", "identity", "gzip"}:
+        raise Invalid(f"The Content-Encoding {encoding[:40]!r} is not read here; send gzip, or none.")
+    if encoding != "gzip" and not body.startswith(GZIP_MAGIC):
+        return body
+    unpacking = zlib.decompressobj(wbits=31)
+    try:
+        unpacked = unpacking.decompress(body, BATCH_LIMIT_BYTES + 1)
+    except zlib.error:
+        raise Invalid("The body says that it is gzip, and it is not.") from None
+    if len(unpacked) <= BATCH_LIMIT_BYTES and not unpacking.eof:
+        raise Invalid("The gzip of the body is cut off.")
+    return unpacked
+
+
+def read_batch(body: bytes) -> Batch:
+    """The messages of a batch, unread. Raises TooLarge and Invalid for a body that is none."""
+    _check_size(body)
+    try:
+        return _BATCHES.decode(body)
+    except UNREADABLE as error:
+        raise Invalid(_unreadable(error, 'a JSON object with the messages as the list "batch"')) from None
+
+
+def read_single(kind: str, body: bytes) -> Batch:
+    """The one message of a body as a batch."""
+    _check_size(body)
+    try:
+        message = msgspec.json.decode(body, type=Raw)
+        if not bytes(message).lstrip().startswith(b"{"):
+            raise Invalid("The body must be a JSON object, in braces.")
+    except UNREADABLE as error:
+        raise Invalid(_unreadable(error, "one JSON object")) from None
+    return Batch([message], kind=kind)
+
+
+def _check_size(body: bytes) -> None:
+    if len(body) > BATCH_LIMIT_BYTES:
+        raise TooLarge(TOO_LARGE)
+
+
+def _unreadable(error: Exception, wanted: str) -> str:
+    if isinstance(error, RecursionError):
+        return "The JSON is nested too deeply to be read."
+    return f"The body must be {wanted}: {error}."
+
+
+def read_message(raw: Raw, *, kind: str | None) -> Message:
+    """One message; one that names no type is of that `kind`. Raises Misfit."""
+    if len(raw) > MESSAGE_LIMIT_BYTES:
+        raise Misfit("too_large", f"{len(raw):,} bytes")
+    try:
+        message = _MESSAGES.decode(raw)
+        if message.properties is not UNSET:
+            _ANYTHING.decode(message.properties)  # a number that is too large, or text that is none, shows only now
+    except UNREADABLE as error:
+        raise Misfit("malformed", str(error)) from None
+    if NUL in bytes(raw) and NUL in bytes(raw).replace(ESCAPED_BACKSLASH, b""):
+        raise Misfit("nul")
+    message.type = message.type or kind
+    return message
+
+
+def read_traits(traits: Raw | UnsetType) -> Traits | None:
+    """A person's traits; None where there are none that can be read."""
+    if traits is UNSET:
+        return None
+    try:
+        read: Traits | None = _TRAITS.decode(traits)
+    except UNREADABLE:
+        return None
+    return read
+
+
+def read_instant(value: Any) -> datetime | None:
+    """An instant in ISO 8601; None for anything else: a wrong clock is no reason to lose a batch."""
+    try:
+        return msgspec.convert(value, datetime) if isinstance(value, str) else None
+    except msgspec.ValidationError:
+        return None
+
+
+def microseconds(instant: datetime | None) -> int | None:
+    """Since 1970 in UTC; an instant without a zone is meant in UTC."""
+    if instant is None:
+        return None
+    return ((instant if instant.tzinfo else instant.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND
+
+
+def key_text(value: ExternalKey) -> str | None:
+    """An id as text; an empty one is none, and 7.0 is 7."""
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else str(value)
+    return None if value is None else str(value) or None

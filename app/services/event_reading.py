@@ -1,0 +1,220 @@
+"""From the messages of a batch to what is to be recorded of them, and what is refused; nothing is stored here."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import blake2b
+from typing import NamedTuple
+
+from msgspec import UNSET
+
+from app.domain.event_times import LATE_LIMIT_DAYS, Sending, occurred_us, refusal_of_time
+from app.schemas.events import (
+    MESSAGE_LIMIT_BYTES,
+    Batch,
+    Message,
+    Misfit,
+    Traits,
+    key_text,
+    microseconds,
+    read_instant,
+    read_message,
+    read_traits,
+)
+
+MOST_CHARACTERS = 200  # of an account's id and of an event's name
+
+REASONS = {
+    "malformed": "cannot be read as a message",
+    "unknown_type": "the type is none of track, page, screen, identify, group and alias",
+    "no_message_id": "has no messageId, so that sending it again could not be told from another",
+    "no_account": (
+        "has no groupId, neither of its own nor in its context, and no group call has said which account the person "
+        "belongs to"
+    ),
+    "no_person": "has neither userId nor anonymousId",
+    "no_name": "has no event, which is its name",
+    "too_large": f"is larger than {MESSAGE_LIMIT_BYTES // 1024} kB",
+    "too_late": f"happened over {LATE_LIMIT_DAYS} days before it was received",
+    "in_future": "happened over a day after it was received",
+    "too_long": f"has an account id or a name of over {MOST_CHARACTERS} characters",
+    "nul": "holds a NUL character (U+0000), which no text here may have",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A message that is not taken. `reason` is one of REASONS."""
+
+    position: int
+    message_id: str | None
+    reason: str
+    detail: str = ""
+
+    @property
+    def words(self) -> str:
+        return REASONS[self.reason] + (f": {self.detail}" if self.detail else "")
+
+
+class Event(NamedTuple):
+    """A usage event; `account` None: that of the person's last group call."""
+
+    position: int
+    message_id: str
+    key: bytes
+    account: str | None
+    person: bytes | None
+    name: str
+    occurred_us: int
+    properties: str | None
+
+
+class Grouping(NamedTuple):
+    """A person belongs to an account, says the message at that position."""
+
+    position: int
+    person: bytes
+    account: str
+
+
+class Identity(NamedTuple):
+    """What was said of a person: the only place where names and addresses are."""
+
+    user_id: str
+    person: bytes
+    traits: Traits
+
+
+@dataclass(slots=True)
+class Delivery:
+    """What one request brought."""
+
+    source: str
+    received_us: int
+    events: list[Event] = field(default_factory=list)
+    groupings: list[Grouping] = field(default_factory=list)
+    identities: list[Identity] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    ignored: int = 0
+    accepted: int = 0  # messages that say who belongs where, and who is who
+
+
+class Digests:
+    """The ids of a source as digests: an event's, and a person's under a key that only this installation has."""
+
+    def __init__(self, secret_key: str, source: str) -> None:
+        person_key = blake2b(secret_key.encode(), digest_size=32, person=b"tenure.persons").digest()
+        self._person = blake2b(f"{source}\x1f".encode(), digest_size=16, key=person_key)
+        self._event = blake2b(f"{source}\x1f".encode(), digest_size=16)
+
+    def event(self, message_id: str) -> bytes:
+        digest = self._event.copy()
+        digest.update(message_id.encode())
+        return digest.digest()
+
+    def person(self, message: Message) -> bytes | None:
+        """A user's by the user's id, else that of the device: the two are never taken for each other."""
+        user_id = key_text(message.user_id)
+        anonymous_id = None if user_id else key_text(message.anonymous_id)
+        if user_id is None and anonymous_id is None:
+            return None
+        digest = self._person.copy()
+        digest.update((f"user\x1f{user_id}" if user_id else f"anonymous\x1f{anonymous_id}").encode())
+        return digest.digest()
+
+
+def read_delivery(batch: Batch, *, source: str, digests: Digests, received_at: datetime) -> Delivery:
+    """Read each message by itself; one that does not fit is refused with its position and the reason."""
+    received_us = microseconds(received_at) or 0
+    delivery = Delivery(source, received_us)
+    sent_us = microseconds(read_instant(batch.sent_at))
+    reader = _Reader(delivery, digests, sending=Sending(received_us, sent_us))
+    for position, raw in enumerate(batch.batch):
+        message_id = None
+        try:
+            message = read_message(raw, kind=batch.kind)
+            message_id = key_text(message.message_id)
+            reader.take(position, message_id, message=message)
+        except Misfit as misfit:
+            shown = message_id and message_id[:MOST_CHARACTERS]
+            delivery.refused.append(Refused(position, shown, misfit.reason, misfit.detail))
+    return delivery
+
+
+class _Reader:
+    """Puts each message where it belongs."""
+
+    def __init__(self, delivery: Delivery, digests: Digests, *, sending: Sending) -> None:
+        self._delivery, self._digests, self._sending = delivery, digests, sending
+
+    def take(self, position: int, message_id: str | None, *, message: Message) -> None:
+        if message_id is None:
+            raise Misfit("no_message_id")
+        match message.type:
+            case "track" | "page" | "screen":
+                self._take_event(position, message_id, message=message)
+            case "group":
+                self._take_grouping(position, message)
+            case "identify":
+                self._take_identity(message)
+            case "alias":
+                self._delivery.ignored += 1
+            case _:
+                raise Misfit("unknown_type", (message.type or "")[:40])
+
+    def _take_event(self, position: int, message_id: str, *, message: Message) -> None:
+        name = message.event if message.type == "track" else message.type
+        if not name:
+            raise Misfit("no_name")
+        account = _account_of(message)
+        if len(name) > MOST_CHARACTERS:
+            raise Misfit("too_long")
+        sending = self._sending
+        if message.sent_at is not None:
+            sending = Sending(sending.received_us, microseconds(read_instant(message.sent_at)))
+        happened_us = occurred_us(microseconds(message.timestamp), sending)
+        reason = refusal_of_time(happened_us, sending.received_us)
+        if reason is not None:
+            raise Misfit(reason)
+        digests = self._digests
+        key, person = digests.event(message_id), digests.person(message)
+        properties = None if message.properties is UNSET else bytes(message.properties).decode()
+        self._delivery.events.append(
+            Event(
+                position,
+                message_id,
+                key,
+                account,
+                person,
+                name,
+                happened_us,
+                None if properties == "{}" else properties,
+            )
+        )
+
+    def _take_grouping(self, position: int, message: Message) -> None:
+        account, person = _account_of(message), self._digests.person(message)
+        if account is None:
+            raise Misfit("no_account")
+        if person is None:
+            raise Misfit("no_person")
+        self._delivery.groupings.append(Grouping(position, person, account))
+        self._delivery.accepted += 1
+
+    def _take_identity(self, message: Message) -> None:
+        user_id, person = key_text(message.user_id), self._digests.person(message)
+        if person is None:
+            raise Misfit("no_person")
+        self._delivery.accepted += 1
+        in_context = UNSET if message.context is None else message.context.traits
+        traits = read_traits(message.traits) or read_traits(in_context)
+        if user_id is not None and traits is not None:  # of a device without a user nobody has a name
+            self._delivery.identities.append(Identity(user_id, person, traits))
+
+
+def _account_of(message: Message) -> str | None:
+    account = key_text(message.group_id)
+    if account is None and message.context is not None:
+        account = key_text(message.context.group_id)
+    if account is not None and len(account) > MOST_CHARACTERS:
+        raise Misfit("too_long")
+    return account

@@ -1,0 +1,218 @@
+"""Recording usage events: many requests' worth in one transaction, each event once."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import func, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from app.models.events import EventSource, Membership, RefusedEvents
+from app.queries.events import find_memberships, find_sources
+from app.services.event_reading import Delivery, Refused
+from app.services.identities import record_identities
+
+# Held, shared, from before an event gets its id until it is committed. Whoever holds it alone knows that no
+# event with a lower id than the highest will still appear.
+ARRIVAL_LOCK = 7_365_223
+COLUMNS = (
+    "event_key",
+    "source_id",
+    "account_ref",
+    "person_key",
+    "name",
+    "occurred_us",
+    "received_us",
+    "properties",
+)
+ADD_ON_SQLITE = (
+    f"INSERT INTO usage_events ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) ON CONFLICT DO NOTHING"  # noqa: S608
+)
+ADD_ON_POSTGRESQL = (
+    f"INSERT INTO usage_events ({', '.join(COLUMNS)}) SELECT * FROM unnest(%s::bytea[], %s::smallint[], %s::text[], "  # noqa: S608
+    "%s::bytea[], %s::text[], %s::bigint[], %s::bigint[], %s::text[]) ON CONFLICT DO NOTHING RETURNING event_key"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of the messages of a delivery.
+
+    `accepted` are kept now, `duplicates` were kept before under the same id, `ignored` mean nothing here.
+    """
+
+    accepted: int
+    duplicates: int
+    ignored: int
+    refused: tuple[Refused, ...]
+
+
+class Row(NamedTuple):
+    """An event in the order of COLUMNS."""
+
+    key: bytes
+    source_id: int
+    account: str
+    person: bytes | None
+    name: str
+    occurred_us: int
+    received_us: int
+    properties: str | None
+
+
+def record_deliveries(session: Session, deliveries: Sequence[Delivery]) -> list[Receipt]:
+    """Record what each delivery brought; nothing may be written after it in the transaction.
+
+    An event without an account is that of its person's last group call: before it in the delivery, else recorded
+    earlier, else after it in the delivery. Where there is none it is refused.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": ARRIVAL_LOCK})
+    sources = ensure_sources(session, {delivery.source for delivery in deliveries})
+    stored = _stored_memberships(session, deliveries, sources=sources)
+    batches, refused = [], []
+    for delivery in deliveries:
+        rows, homeless = _with_accounts(delivery, source_id=sources[delivery.source], stored=stored)
+        batches.append(rows)
+        refused.append(tuple(sorted([*delivery.refused, *homeless], key=lambda each: each.position)))
+    added = add_events(session, batches)
+    _record_memberships(session, deliveries, sources=sources)
+    _count_refused(session, deliveries, refused=refused, sources=sources)
+    record_identities(session, deliveries)
+    return [
+        Receipt(count + delivery.accepted, len(rows) - count, delivery.ignored, out)
+        for delivery, rows, count, out in zip(deliveries, batches, added, refused, strict=True)
+    ]
+
+
+def ensure_sources(session: Session, names: set[str]) -> dict[str, int]:
+    """The ids of event sources by name; one that is new begins where the roll-up stands."""
+    known = find_sources(session, names)
+    missing = names - set(known)
+    if not missing:
+        return known
+    rolled_up_to = session.scalar(select(func.coalesce(func.max(EventSource.rolled_up_to), 0)))
+    rows = [{"name": name, "created_at": datetime.now(UTC), "rolled_up_to": rolled_up_to} for name in sorted(missing)]
+    session.execute(_insert(session)(EventSource).on_conflict_do_nothing(), rows)
+    return find_sources(session, names)
+
+
+def add_events(session: Session, batches: Sequence[Sequence[Row]]) -> list[int]:
+    """Add the rows of each batch whose key is not there yet; how many of each were added."""
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        return [connection.exec_driver_sql(ADD_ON_SQLITE, list(rows)).rowcount if rows else 0 for rows in batches]
+    owner: dict[bytes, int] = {}
+    first: dict[bytes, Row] = {}
+    for number, rows in enumerate(batches):
+        for row in rows:
+            if row.key not in owner:
+                owner[row.key], first[row.key] = number, row
+    added = [0] * len(batches)
+    if first:
+        # In the order of the keys: of two processes that were sent the same events neither waits for the other.
+        columns = tuple(map(list, zip(*(first[key] for key in sorted(first)), strict=True)))
+        for (key,) in connection.exec_driver_sql(ADD_ON_POSTGRESQL, columns):
+            added[owner[bytes(key)]] += 1
+    return added
+
+
+def _stored_memberships(
+    session: Session, deliveries: Iterable[Delivery], *, sources: Mapping[str, int]
+) -> dict[tuple[int, bytes], str]:
+    asked = {
+        (sources[delivery.source], event.person)
+        for delivery in deliveries
+        for event in delivery.events
+        if event.account is None and event.person is not None
+    }
+    return find_memberships(session, asked)
+
+
+def _with_accounts(
+    delivery: Delivery, *, source_id: int, stored: Mapping[tuple[int, bytes], str]
+) -> tuple[list[Row], list[Refused]]:
+    """The rows of the events that have an account, and the others."""
+    rows, homeless = [], []
+    groupings = sorted(delivery.groupings, reverse=True)
+    later = {grouping.person: grouping.account for grouping in groupings}
+    before: dict[bytes, str] = {}
+    for event in delivery.events:
+        while groupings and groupings[-1].position < event.position:
+            grouping = groupings.pop()
+            before[grouping.person] = grouping.account
+        person = event.person or b""
+        account = event.account or before.get(person) or stored.get((source_id, person)) or later.get(person)
+        if account is None:
+            homeless.append(Refused(event.position, event.message_id[:200], "no_account"))
+        else:
+            rows.append(
+                Row(
+                    event.key,
+                    source_id,
+                    account,
+                    event.person,
+                    event.name,
+                    event.occurred_us,
+                    delivery.received_us,
+                    event.properties,
+                )
+            )
+    return rows, homeless
+
+
+def _record_memberships(session: Session, deliveries: Iterable[Delivery], *, sources: Mapping[str, int]) -> None:
+    last = {
+        (sources[delivery.source], grouping.person): grouping.account
+        for delivery in deliveries
+        for grouping in delivery.groupings
+    }
+    known = find_memberships(session, last)
+    rows = [
+        {"source_id": key[0], "person_key": key[1], "account_ref": account}
+        for key, account in sorted(last.items())
+        if known.get(key) != account
+    ]
+    if rows:
+        statement = _insert(session)(Membership)
+        statement = statement.on_conflict_do_update(
+            index_elements=["source_id", "person_key"], set_={"account_ref": statement.excluded.account_ref}
+        )
+        session.execute(statement, rows)
+
+
+def _count_refused(
+    session: Session,
+    deliveries: Sequence[Delivery],
+    *,
+    refused: Sequence[Sequence[Refused]],
+    sources: Mapping[str, int],
+) -> None:
+    """Add to the day's counts, so that a mistake in a client is seen here and not only there."""
+    counts: Counter[tuple[int, datetime, str]] = Counter()
+    for delivery, out in zip(deliveries, refused, strict=True):
+        at = datetime.fromtimestamp(delivery.received_us / 1e6, UTC)
+        counts.update((sources[delivery.source], at, each.reason) for each in out)
+    if not counts:
+        return
+    statement = _insert(session)(RefusedEvents)
+    statement = statement.on_conflict_do_update(
+        index_elements=["source_id", "received_on", "reason"],
+        set_={
+            "events_count": RefusedEvents.events + statement.excluded.events_count,
+            "last_at": statement.excluded.last_at,
+        },
+    )
+    rows = [
+        {"source_id": source_id, "received_on": at.date(), "reason": reason, "events": count, "last_at": at}
+        for (source_id, at, reason), count in sorted(counts.items())
+    ]
+    session.execute(statement, rows)
+
+
+def _insert(session: Session) -> Any:
+    """INSERT with ON CONFLICT, which each database spells alike and SQLAlchemy by database."""
+    return postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert

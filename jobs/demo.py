@@ -4,8 +4,6 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from sqlalchemy import Engine
-
 from app.db import transaction
 from app.services.changes import recording
 from app.services.settings import record_settings
@@ -16,6 +14,7 @@ from jobs.example_company.world import simulate
 from jobs.import_files import import_files
 from jobs.import_run import Options
 from jobs.nightly import run_night
+from jobs.work import Work
 
 SEED = 1
 YEARS = 4
@@ -29,14 +28,14 @@ def founding_day(today: date) -> date:
     return today.replace(year=today.year - YEARS, day=1)
 
 
-def make_example_company(engine: Engine, folder: Path, *, report: Report, founded_on: date = FOUNDED_ON) -> None:
+def make_example_company(work: Work, folder: Path, *, report: Report, founded_on: date = FOUNDED_ON) -> None:
     """Simulate the company's four years, import its files and make the night of the day after its last."""
     report("Making the example company: 400 accounts over four years, with a fixed seed ...")
     world = simulate(SEED, founded_on=founded_on)
     paths = write_files(world, folder)
     report("Importing its deals, usage, tickets and surveys ...")
-    import_files(engine, load_mapping(MAPPING), paths=paths, options=Options())
-    with transaction(engine) as session, recording(session, "example company") as change:
+    import_files(work.engine, load_mapping(MAPPING), paths=paths, options=Options())
+    with transaction(work.engine) as session, recording(session, "example company") as change:
         record_settings(session, change, values={"reference_churn": USUAL_CHURN})
     report(f"Fitting and scoring as of {world.as_of} ...")
-    run_night(engine, world.as_of)
+    run_night(work, world.as_of)

@@ -12,16 +12,24 @@ from app.domain.features import Facts
 from app.domain.months import Days
 from app.queries.facts import Known, load_facts
 from app.queries.settings import load_company_settings
-from jobs.steps import Clock, Run
+from jobs.steps import Run
+from jobs.work import Clock, Work
 
 
 @dataclass(frozen=True)
 class Night:
     """A date and a moment; the facts are read once and kept for the steps of the same process."""
 
-    engine: Engine
+    work: Work
     run: Run
-    clock: Clock
+
+    @property
+    def engine(self) -> Engine:
+        return self.work.engine
+
+    @property
+    def clock(self) -> Clock:
+        return self.work.clock
 
     @cached_property
     def known(self) -> Known:

@@ -2,15 +2,13 @@
 
 from datetime import date
 
-from sqlalchemy import Engine
-
-from app.services.changes import utc_now
 from jobs.fit import fit_churn
 from jobs.night import Night
 from jobs.publish import publish_scores
 from jobs.score import score_accounts
 from jobs.statistics import refresh_statistics
-from jobs.steps import Clock, Result, Step, open_run, run_steps
+from jobs.steps import Result, Step, open_run, run_steps
+from jobs.work import Work
 
 STEPS: tuple[Step[Night], ...] = (
     Step("fit", fit_churn),
@@ -20,10 +18,10 @@ STEPS: tuple[Step[Night], ...] = (
 )
 
 
-def run_night(engine: Engine, as_of: date, *, is_again: bool = False, clock: Clock = utc_now) -> dict[str, Result]:
+def run_night(work: Work, as_of: date, *, is_again: bool = False) -> dict[str, Result]:
     """Make the night of a date; one that was made already is left as it is, unless it is to be made again.
 
     `as_of` is the start of that day: figures rest on the days before it.
     """
-    run = open_run(engine, "nightly", as_of=as_of, is_again=is_again, clock=clock)
-    return run_steps(Night(engine, run, clock), STEPS)
+    run = open_run(work, "nightly", as_of=as_of, is_again=is_again)
+    return run_steps(Night(work, run), STEPS)

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import Engine, Select, delete, select
+from sqlalchemy import Select, delete, select
 from sqlalchemy.orm import Session
 
-from app.db import transaction
 from app.models.runs import JobRun, JobStep
 from app.queries.known import resolve_known_at
+from app.services.leases import LeaseLost
+from jobs.work import Work
 
 log = logging.getLogger(__name__)
 
-Clock = Callable[[], datetime]
 Result = dict[str, Any]
 Write = Callable[[Session], Result]
 
@@ -39,11 +39,9 @@ class AnyTask(Protocol):
     """What running the steps needs to know of a task; the steps know more of theirs."""
 
     @property
-    def engine(self) -> Engine: ...
+    def work(self) -> Work: ...
     @property
     def run(self) -> Run: ...
-    @property
-    def clock(self) -> Clock: ...
 
 
 Task = TypeVar("Task", bound=AnyTask)
@@ -57,13 +55,13 @@ class Step(Generic[Task]):
     compute: Callable[[Task, Mapping[str, Result]], Write]
 
 
-def open_run(engine: Engine, name: str, *, as_of: date, is_again: bool, clock: Clock) -> Run:
+def open_run(work: Work, name: str, *, as_of: date, is_again: bool) -> Run:
     """The run of the task for that date: begun now, or taken up where it stopped.
 
     `is_again` begins it anew, from what is known now. What an earlier run published stays until
     this one publishes.
     """
-    with transaction(engine) as session:
+    with work.writing() as session:
         row = session.scalar(select(JobRun).where(JobRun.task == name, JobRun.scheduled_for == as_of))
         if row is not None and is_again:
             session.execute(delete(JobStep).where(JobStep.job_run_id == row.id))
@@ -71,8 +69,8 @@ def open_run(engine: Engine, name: str, *, as_of: date, is_again: bool, clock: C
             session.flush()
             row = None
         if row is None:
-            known_at = resolve_known_at(session, None, now=clock())
-            row = JobRun(task=name, scheduled_for=as_of, known_at=known_at, started_at=clock())
+            known_at = resolve_known_at(session, None, now=work.clock())
+            row = JobRun(task=name, scheduled_for=as_of, known_at=known_at, started_at=work.clock())
             session.add(row)
             session.flush()
         return Run(row.id, row.scheduled_for, row.known_at, row.finished_at is not None)
@@ -87,33 +85,35 @@ def run_steps(task: Task, steps: Sequence[Step[Task]]) -> dict[str, Result]:
             log.info("step %d of %d: %s", number, len(steps), step.name)
             done = _do(task, step, results=results)
         results[step.name] = done
-    with transaction(task.engine) as session:
-        session.get_one(JobRun, task.run.id).finished_at = task.clock()
+    with task.work.writing() as session:
+        session.get_one(JobRun, task.run.id).finished_at = task.work.clock()
     return results
 
 
 def _begin(task: AnyTask, name: str) -> Result | None:
     """The step's result if it is done; else mark that it has begun."""
-    with transaction(task.engine) as session:
+    with task.work.writing() as session:
         row = session.scalar(_step(task, name))
         if row is not None and row.finished_at is not None:
             return row.result or {}
         if row is None:
             row = JobStep(job_run_id=task.run.id, name=name)
             session.add(row)
-        row.started_at, row.error = task.clock(), None
+        row.started_at, row.error = task.work.clock(), None
     return None
 
 
 def _do(task: Task, step: Step[Task], *, results: Mapping[str, Result]) -> Result:
     try:
         write = step.compute(task, results)
-        with transaction(task.engine) as session:
+        with task.work.writing() as session:
             result = write(session)
             row = session.scalars(_step(task, step.name)).one()
-            row.finished_at, row.result = task.clock(), result
+            row.finished_at, row.result = task.work.clock(), result
+    except LeaseLost:
+        raise  # whoever has the work now tells how it goes
     except Exception as error:
-        with transaction(task.engine) as session:
+        with task.work.writing() as session:
             session.scalars(_step(task, step.name)).one().error = f"{type(error).__name__}: {error}"
         raise
     return result

@@ -14,6 +14,7 @@ from app.config import Settings
 from app.db import make_engine
 from app.migrate import migrate
 from jobs.demo import make_example_company
+from tests.installation import settings_of, work_on
 from tests.postgres import NotInstalled, postgres_server
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -101,7 +102,7 @@ def example_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
         server.dispose()
         url = prefix.format("example")
     engine = make_engine(url)
-    make_example_company(engine, folder / "files", report=lambda _line: None)
+    make_example_company(work_on(engine, folder=folder), folder / "files", report=lambda _line: None)
     yield engine
     engine.dispose()
 
@@ -117,14 +118,7 @@ def engine(database_url: str) -> Iterator[Engine]:
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
     """The settings of an installation on that database."""
-    return Settings(
-        database_url=database_url,
-        secret_key="a secret of the tests, longer than 32 characters",
-        data_folder=tmp_path,
-        is_production=False,
-        trusted_hosts=("localhost",),
-        port=8000,
-    )
+    return settings_of(database_url, tmp_path)
 
 
 @pytest.fixture

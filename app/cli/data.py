@@ -34,9 +34,10 @@ def nightly(*, as_of: datetime | None, again: bool) -> None:
     Example: tenure nightly --as-of 2026-01-01
     """
     from jobs.nightly import run_night
+    from jobs.work import Work
 
-    with opened_database() as (_, engine):
-        results = run_night(engine, as_of.date() if as_of else today_of(engine), is_again=again)
+    with opened_database() as (settings, engine):
+        results = run_night(Work(engine, settings), as_of.date() if as_of else today_of(engine), is_again=again)
         for name, result in results.items():
             click.echo(f"{name}: " + ", ".join(f"{key} {value}" for key, value in result.items()))
 

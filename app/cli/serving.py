@@ -32,8 +32,11 @@ def demo(*, if_empty: bool) -> None:
             return
         # Only now: what simulates and fits takes seconds to import, and every start but the first ends above.
         from jobs.demo import founding_day, make_example_company
+        from jobs.work import Work
 
-        make_example_company(engine, files, report=click.echo, founded_on=founding_day(today_of(engine)))
+        make_example_company(
+            Work(engine, settings), files, report=click.echo, founded_on=founding_day(today_of(engine))
+        )
         _add_demo_user(settings, engine)
 
 

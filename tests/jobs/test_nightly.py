@@ -17,6 +17,7 @@ from jobs import fit
 from jobs.import_files import import_files
 from jobs.import_run import Options
 from jobs.nightly import run_night
+from tests.installation import work_on
 
 AS_OF = date(2026, 1, 1)
 MAPPING = """
@@ -96,14 +97,14 @@ def monthly(starts: int, *, leaves_after: int | None = None) -> tuple[date, date
 
 
 def test_a_company_without_accounts_is_told_that_nothing_applies(engine: Engine) -> None:
-    run_night(engine, AS_OF)
+    run_night(work_on(engine), AS_OF)
     run, scores = published(engine)
     assert (run.basis, scores) == ("not_applicable", [])
 
 
 def test_one_account_gets_the_default_weights_and_the_words_not_enough_data(company) -> None:
     engine = company(monthly(7))
-    run_night(engine, AS_OF)
+    run_night(work_on(engine), AS_OF)
     run, (score,) = published(engine)
     assert run.basis == score.basis == "prior"
     assert "Not enough data: 0 churns" in run.basis_reason
@@ -115,7 +116,7 @@ def test_one_account_gets_the_default_weights_and_the_words_not_enough_data(comp
 
 def test_an_account_that_left_has_no_curve_and_no_revenue(company) -> None:
     engine = company(monthly(9, leaves_after=4), monthly(9), monthly(8))
-    run_night(engine, AS_OF)
+    run_night(work_on(engine), AS_OF)
     _, scores = published(engine)
     assert [score.status for score in scores] == ["churned", "live", "live"]
     assert (scores[0].arr_minor, scores[0].survival) == (0, None)
@@ -124,7 +125,7 @@ def test_an_account_that_left_has_no_curve_and_no_revenue(company) -> None:
 def test_a_company_whose_churns_share_one_month_gets_kaplan_meier_by_segment(company) -> None:
     left = [(add_months(AS_OF, -6), AS_OF - timedelta(days=10), 1) for _ in range(4)]
     engine = company(*left, *[monthly(months) for months in (3, 6, 9, 12, 18, 24) for _ in range(4)])
-    run_night(engine, AS_OF)
+    run_night(work_on(engine), AS_OF)
     run, scores = published(engine)
     assert run.basis == "segment"
     assert "one calendar month" in run.basis_reason
@@ -140,7 +141,7 @@ def test_a_company_whose_churns_share_one_month_gets_kaplan_meier_by_segment(com
 
 def test_a_company_that_everyone_left_has_history_and_no_forecast(company) -> None:
     engine = company(*[monthly(20 + number, leaves_after=5 + number) for number in range(6)])
-    run_night(engine, AS_OF)
+    run_night(work_on(engine), AS_OF)
     run, scores = published(engine)
     assert {score.status for score in scores} == {"churned"}
     assert run.report["churns"] == 6
@@ -150,7 +151,7 @@ def test_a_company_that_everyone_left_has_history_and_no_forecast(company) -> No
 
 def test_an_annual_account_shows_its_renewal(company) -> None:
     engine = company((date(2025, 3, 15), None, 12))
-    run_night(engine, AS_OF)
+    run_night(work_on(engine), AS_OF)
     _, (score,) = published(engine)
     assert (score.renewal_on, score.tenure_months) == (date(2026, 3, 15), 9)
     survival = np.frombuffer(score.survival, "<f4")
@@ -160,8 +161,8 @@ def test_an_annual_account_shows_its_renewal(company) -> None:
 
 def test_an_older_night_does_not_replace_a_newer_one(company) -> None:
     engine = company(monthly(30), monthly(20))
-    assert run_night(engine, AS_OF)["publish"]["is_published"]
-    assert not run_night(engine, date(2025, 6, 1))["publish"]["is_published"]
+    assert run_night(work_on(engine), AS_OF)["publish"]["is_published"]
+    assert not run_night(work_on(engine), date(2025, 6, 1))["publish"]["is_published"]
     assert published(engine)[0].as_of == AS_OF
 
 
@@ -170,10 +171,10 @@ def test_a_run_that_fails_its_guards_leaves_the_last_one_published(
 ) -> None:
     customers = [monthly(24, leaves_after=3 + number % 20) for number in range(20)]
     engine = company(*customers, *[monthly(24) for _ in range(20)])
-    run_night(engine, date(2025, 12, 1))
+    run_night(work_on(engine), date(2025, 12, 1))
     first, _ = published(engine)
     monkeypatch.setattr(fit.Fitted, "is_acceptable", property(lambda _: False))
-    assert not run_night(engine, AS_OF)["publish"]["is_published"]
+    assert not run_night(work_on(engine), AS_OF)["publish"]["is_published"]
     assert published(engine)[0].id == first.id
     assert "failed its guards" in caplog.text
 
@@ -184,7 +185,7 @@ def test_a_first_run_that_fails_its_guards_shows_the_defaults_and_says_so(
     customers = [monthly(24, leaves_after=3 + number % 20) for number in range(20)]
     engine = company(*customers, *[monthly(24) for _ in range(20)])
     monkeypatch.setattr(fit.Fitted, "is_acceptable", property(lambda _: False))
-    assert run_night(engine, AS_OF)["publish"]["is_published"]
+    assert run_night(work_on(engine), AS_OF)["publish"]["is_published"]
     run, _ = published(engine)
     assert run.basis == "prior"
     assert "failed a check" in run.basis_reason
@@ -192,7 +193,7 @@ def test_a_first_run_that_fails_its_guards_shows_the_defaults_and_says_so(
 
 def test_a_model_changed_since_it_was_fitted_scores_nobody(company) -> None:
     engine = company(*[monthly(24, leaves_after=3 + n) for n in range(10)], *[monthly(24) for _ in range(10)])
-    run_night(engine, AS_OF)
+    run_night(work_on(engine), AS_OF)
     with transaction(engine) as session:  # as if the night had died after the fit, and somebody had come by
         session.execute(delete(Score))
         session.execute(delete(JobStep).where(JobStep.name != "fit"))
@@ -200,7 +201,7 @@ def test_a_model_changed_since_it_was_fitted_scores_nobody(company) -> None:
         run = session.scalars(select(ModelRun)).one()
         run.document = run.document.replace("0.", "0.9", 1)
     with pytest.raises(Conflict, match="not the one that was fitted"):
-        run_night(engine, AS_OF)
+        run_night(work_on(engine), AS_OF)
     with reading(engine) as session:
         assert session.scalar(select(func.count()).select_from(Score)) == 0
 
@@ -208,9 +209,9 @@ def test_a_model_changed_since_it_was_fitted_scores_nobody(company) -> None:
 def test_the_same_night_gives_the_same_bytes(company) -> None:
     engine = company(*[monthly(24, leaves_after=3 + n) for n in range(10)], *[monthly(24) for _ in range(10)])
     clock = datetime(2026, 1, 1, 3, tzinfo=UTC)
-    run_night(engine, AS_OF, clock=lambda: clock)
+    run_night(work_on(engine, clock=lambda: clock), AS_OF)
     first, scores = published(engine)
-    run_night(engine, AS_OF, is_again=True, clock=lambda: clock)
+    run_night(work_on(engine, clock=lambda: clock), AS_OF, is_again=True)
     second, again = published(engine)
     assert (first.document, first.sha256) == (second.document, second.sha256)
     assert second.id != first.id

@@ -12,7 +12,9 @@ from app.db import reading, transaction
 from app.models.runs import JobRun, JobStep
 from app.models.versions import Change
 from app.services.changes import recording
-from jobs.steps import Clock, Result, Run, Step, Write, open_run, run_steps
+from jobs.steps import Result, Run, Step, Write, open_run, run_steps
+from jobs.work import Work
+from tests.installation import work_on
 
 NIGHT = date(2026, 1, 2)
 
@@ -23,9 +25,8 @@ def clock() -> datetime:
 
 @dataclass
 class Errand:
-    engine: Engine
+    work: Work
     run: Run
-    clock: Clock = clock
     computed: list[str] = field(default_factory=list)
     dies_in: str | None = None
 
@@ -56,7 +57,7 @@ STEPS = (step("one"), step("two", dies_after_writing=True), step("three"))
 
 
 def opened(engine: Engine, *, is_again: bool = False) -> Run:
-    return open_run(engine, "errand", as_of=NIGHT, is_again=is_again, clock=clock)
+    return open_run(work_on(engine, clock=clock), "errand", as_of=NIGHT, is_again=is_again)
 
 
 def written(engine: Engine) -> list[str]:
@@ -65,14 +66,14 @@ def written(engine: Engine) -> list[str]:
 
 
 def test_steps_run_in_order_and_see_what_came_before(engine: Engine) -> None:
-    errand = Errand(engine, opened(engine))
+    errand = Errand(work_on(engine, clock=clock), opened(engine))
     assert run_steps(errand, STEPS) == {"one": {"after": 0}, "two": {"after": 1}, "three": {"after": 2}}
     assert errand.computed == ["one", "two", "three"]
 
 
 def test_a_finished_task_is_not_done_again(engine: Engine) -> None:
-    run_steps(Errand(engine, opened(engine)), STEPS)
-    again = Errand(engine, opened(engine))
+    run_steps(Errand(work_on(engine, clock=clock), opened(engine)), STEPS)
+    again = Errand(work_on(engine, clock=clock), opened(engine))
     assert again.run.is_finished
     assert run_steps(again, STEPS)["three"] == {"after": 2}
     assert again.computed == []
@@ -80,13 +81,13 @@ def test_a_finished_task_is_not_done_again(engine: Engine) -> None:
 
 
 def test_what_a_dying_step_wrote_is_gone_and_the_next_run_goes_on_from_there(engine: Engine) -> None:
-    first = Errand(engine, opened(engine), dies_in="two")
+    first = Errand(work_on(engine, clock=clock), opened(engine), dies_in="two")
     with pytest.raises(Died):
         run_steps(first, STEPS)
     assert written(engine) == ["one"]
     with reading(engine) as session:
         assert session.scalar(select(JobStep.error).where(JobStep.name == "two")) == "Died: two"
-    second = Errand(engine, opened(engine))
+    second = Errand(work_on(engine, clock=clock), opened(engine))
     run_steps(second, STEPS)
     assert second.computed == ["two", "three"]
     assert written(engine) == ["one", "two", "three"]
@@ -96,10 +97,10 @@ def test_what_a_dying_step_wrote_is_gone_and_the_next_run_goes_on_from_there(eng
 
 def test_asked_for_again_it_is_done_anew_from_what_is_known_then(engine: Engine) -> None:
     first = opened(engine)
-    run_steps(Errand(engine, first), STEPS[:1])
+    run_steps(Errand(work_on(engine, clock=clock), first), STEPS[:1])
     with transaction(engine) as session, recording(session, "later", clock=clock) as change:
         assert change.id
-    second = Errand(engine, opened(engine, is_again=True))
+    second = Errand(work_on(engine, clock=clock), opened(engine, is_again=True))
     run_steps(second, STEPS[:1])
     assert second.computed == ["one"]
     with reading(engine) as session:

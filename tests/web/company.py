@@ -23,6 +23,7 @@ from app.models.versions import Change
 from app.services.changes import recording
 from app.services.users import add_user
 from jobs.nightly import run_night
+from tests.installation import work_on
 
 AS_OF = date(2026, 9, 30)
 NOW = datetime(2026, 9, 30, 9, tzinfo=UTC)
@@ -255,4 +256,4 @@ def build_company(engine: Engine) -> None:
     with transaction(engine) as session, recording(session, "test", clock=lambda: NOW) as change:
         write_company(session, change)
         add_user(session, change, name="Mika Sato", email=EMAIL, password=PASSWORD)
-    run_night(engine, AS_OF, clock=lambda: NOW)
+    run_night(work_on(engine, clock=lambda: NOW), AS_OF)

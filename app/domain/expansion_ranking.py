@@ -10,6 +10,7 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.expansion_moves import HIGH, MEDIUM
 from app.domain.features import Bools, Floats
 from app.domain.months import Days, Ints, add_months
 
@@ -17,6 +18,8 @@ RECENT_MONTHS = 6  # in which a candidate was sold or first offered, and adoptio
 SHRINK_ADOPTION = 20  # non-owners that adopt at the average rate, added to those of each product
 SHRINK_LIFT = 10  # joint owners as chance would have them, added to those of each pair
 LIFT_WEIGHT = 3.0
+MEDIUM_ODDS, HIGH_ODDS = 2.0, 5.0  # times those of an average account and product
+LEAST_ADOPTERS = 5
 CHUNK = 4_096  # accounts whose scores are in memory at once
 
 
@@ -65,6 +68,7 @@ class Market:
     together: Ints  # P x P
     n_accounts: int  # that own anything
     average_rate: float  # adoption over all candidates
+    offers: Ints  # P; products of one offer (the plans of a family) stand in for each other
 
     @property
     def adoption_logit(self) -> Floats:
@@ -105,7 +109,7 @@ def find_candidates(last_sold_on: Days, first_offered_on: Days, *, as_of: date) 
     return np.flatnonzero(sold | offered)
 
 
-def study_market(sales: FirstSales, candidates: Ints, *, as_of: date) -> Market:
+def study_market(sales: FirstSales, *, candidates: Ints, offers: Ints, as_of: date) -> Market:
     """Count adoption and joint ownership over all accounts that own anything."""
     since = np.datetime64(add_months(as_of, -RECENT_MONTHS))
     n_accounts = len(np.unique(sales.account))
@@ -119,17 +123,32 @@ def study_market(sales: FirstSales, candidates: Ints, *, as_of: date) -> Market:
     exposed, taken = int(non_owners[candidates].sum()), int(adopters[candidates].sum())
     # Half an adopter more and one non-owner: a rate of exactly 0 or 1 has no logit.
     average = (taken + 0.5) / (exposed + 1.0)
-    return Market(candidates, adopters, non_owners, owners, together, n_accounts, average)
+    return Market(candidates, adopters, non_owners, owners, together, n_accounts, average, offers)
 
 
 def score_pairs(market: Market, owned: Bools) -> Floats:
-    """accounts x candidates: adoption logit + 3 x mean over what is owned of log lift; -inf where it is owned.
+    """accounts x candidates: adoption logit + 3 x mean over what is owned of log lift; -inf where its offer is owned.
 
     The score orders; it is no log odds of anything. An account that owns nothing gets the adoption logit.
     """
-    mean_lift = owned @ market.log_lift / np.maximum(owned.sum(axis=1), 1)[:, None]
-    score = market.adoption_logit + LIFT_WEIGHT * mean_lift
-    return np.where(owned[:, market.candidates], -np.inf, score)
+    score = market.adoption_logit + LIFT_WEIGHT * mean_log_lift(market, owned)
+    return np.where(_has_offer(market, owned), -np.inf, score)
+
+
+def mean_log_lift(market: Market, owned: Bools) -> Floats:
+    """accounts x candidates: the mean over what an account owns; 0 where it owns nothing."""
+    mean: Floats = owned @ market.log_lift / np.maximum(owned.sum(axis=1), 1)[:, None]
+    return mean
+
+
+def _has_offer(market: Market, owned: Bools) -> Bools:
+    order = np.argsort(market.offers, kind="stable")
+    names, starts, place = np.unique(market.offers[order], return_index=True, return_inverse=True)
+    has = np.logical_or.reduceat(owned[:, order], starts, axis=1) if len(names) else owned
+    offer_of = np.empty(len(order), dtype=np.int64)
+    offer_of[order] = place
+    result: Bools = has[:, offer_of[market.candidates]]
+    return result
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,20 +158,49 @@ class Ranked:
     account: Ints
     product: NDArray[np.int64]  # accounts x top
     score: Floats  # accounts x top
+    lift: Floats  # accounts x top: the mean log lift in it
 
 
 def rank_products(market: Market, sales: FirstSales, *, accounts: Ints, top: int) -> Ranked:
     """The `top` best candidates of each of these accounts, never one that it owns."""
-    products, scores = [np.zeros((0, top), dtype=np.int64)], [np.zeros((0, top))]
-    for chunk in _chunks(accounts):
-        score = score_pairs(market, sales.owned_by(chunk))
-        best = np.argsort(-score, axis=1, kind="stable")[:, :top]
-        best_score = np.take_along_axis(score, best, axis=1)
-        product = np.where(np.isfinite(best_score), market.candidates[best], -1)
-        missing = top - best.shape[1]
-        products.append(np.pad(product, ((0, 0), (0, missing)), constant_values=-1))
-        scores.append(np.pad(best_score, ((0, 0), (0, missing)), constant_values=-np.inf))
-    return Ranked(accounts, np.concatenate(products), np.concatenate(scores))
+    parts = [_rank(market, sales, accounts=chunk, top=top) for chunk in _chunks(accounts)]
+    empty = Ranked(accounts[:0], np.zeros((0, top), dtype=np.int64), np.zeros((0, top)), np.zeros((0, top)))
+    every = [empty, *parts]
+    return Ranked(
+        accounts,
+        np.concatenate([part.product for part in every]),
+        np.concatenate([part.score for part in every]),
+        np.concatenate([part.lift for part in every]),
+    )
+
+
+def _rank(market: Market, sales: FirstSales, *, accounts: Ints, top: int) -> Ranked:
+    owned = sales.owned_by(accounts)
+    score = score_pairs(market, owned)
+    best = np.argsort(-score, axis=1, kind="stable")[:, :top]
+    beyond = ((0, 0), (0, top - best.shape[1]))
+    found, lift = (np.take_along_axis(each, best, axis=1) for each in (score, mean_log_lift(market, owned)))
+    product = np.where(np.isfinite(found), market.candidates[best], -1)
+    return Ranked(
+        accounts,
+        np.pad(product, beyond, constant_values=-1),
+        np.pad(found, beyond, constant_values=-np.inf),
+        np.pad(lift, beyond, constant_values=0.0),
+    )
+
+
+def product_likelihood(market: Market, ranked: Ranked) -> NDArray[np.object_]:
+    """accounts x top: `medium` at twice the odds of an average pair, `high` at five times, else None.
+
+    That is, where the score lies log 2 or log 5 above the logit of the average rate of adoption. Only of
+    a product that five accounts took in the recent months, and that owners of the same take more often.
+    """
+    above = ranked.score - market.average_logit
+    has_evidence = (ranked.product >= 0) & (market.adopters[ranked.product] >= LEAST_ADOPTERS) & (ranked.lift > 0)
+    words = np.full(above.shape, None, dtype=object)
+    words[has_evidence & (above >= np.log(MEDIUM_ODDS))] = MEDIUM
+    words[has_evidence & (above >= np.log(HIGH_ODDS))] = HIGH
+    return words
 
 
 def _chunks(accounts: Ints) -> Iterator[Ints]:

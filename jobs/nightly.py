@@ -2,6 +2,8 @@
 
 from datetime import date
 
+from jobs.compare import compare_with_published
+from jobs.evaluate import evaluate_model
 from jobs.fit import fit_churn
 from jobs.night import Night
 from jobs.publish import publish_scores
@@ -14,6 +16,8 @@ STEPS: tuple[Step[Night], ...] = (
     Step("fit", fit_churn),
     Step("score", score_accounts),
     Step("statistics", refresh_statistics),
+    Step("evaluate", evaluate_model),
+    Step("compare", compare_with_published),
     Step("publish", publish_scores),
 )
 

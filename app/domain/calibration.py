@@ -15,9 +15,7 @@ def auc(score: Floats, outcome: Bools) -> float:
     n, events = len(score), int(outcome.sum())
     if events in {0, n}:
         return float("nan")
-    _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
-    mid_rank = np.cumsum(counts) - (counts - 1) / 2
-    ranks = mid_rank[inverse][outcome]
+    ranks = _mid_ranks(score)[outcome]
     return float((ranks.sum() - events * (events + 1) / 2) / (events * (n - events)))
 
 
@@ -81,3 +79,49 @@ def top_lift(probability: Floats, outcome: Bools, *, share: float = 0.1) -> floa
     """Event rate among the `share` with the highest probability, over the event rate of all; NaN without events."""
     top = np.argsort(-probability, kind="stable")[: max(1, round(share * len(probability)))]
     return float(outcome[top].mean() / outcome.mean()) if outcome.any() else float("nan")
+
+
+def auc_interval(score: Floats, outcome: Bools, *, level: float) -> tuple[float, float]:
+    """Interval of the AUC, normal with DeLong's variance; NaN where there are fewer than two of a kind.
+
+    With mid-ranks among all (R) and among each one's own kind (r), the share of the others that one beats is
+    (R - r) / number of others; the variance is that of the shares of each kind over its number, summed. Kept to [0, 1].
+    """
+    events, others = int(outcome.sum()), int((~outcome).sum())
+    if min(events, others) < 2:
+        return float("nan"), float("nan")
+    ranks = _mid_ranks(score)
+    beaten = (ranks[outcome] - _mid_ranks(score[outcome])) / others
+    beating = (ranks[~outcome] - _mid_ranks(score[~outcome])) / events
+    spread = NormalDist().inv_cdf(0.5 + level / 2) * float(
+        np.sqrt(beaten.var(ddof=1) / events + beating.var(ddof=1) / others)
+    )
+    area = float(beaten.mean())
+    return max(0.0, area - spread), min(1.0, area + spread)
+
+
+def accuracy_interval(probability: Floats, outcome: Bools, *, reference: Floats, level: float) -> tuple[float, float]:
+    """Interval of IPA = 1 - R, R the ratio of two mean squared errors over the same accounts (delta method).
+
+    Var R = mean((d - R e)^2) / (n mean(e)^2), d and e the squared errors of the model and of the reference.
+    """
+    own, other = (probability - outcome) ** 2, (reference - outcome) ** 2
+    ratio = float(own.mean() / other.mean())
+    error = float(np.sqrt(np.mean((own - ratio * other) ** 2) / len(own)) / other.mean())
+    spread = NormalDist().inv_cdf(0.5 + level / 2) * error
+    return 1.0 - ratio - spread, 1.0 - ratio + spread
+
+
+def share_interval(events: int, n: int, *, level: float) -> tuple[float, float]:
+    """Wilson's interval of a share of n > 0, which keeps inside [0, 1] and has a width at none and at all."""
+    z2 = NormalDist().inv_cdf(0.5 + level / 2) ** 2
+    share = events / n
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    spread = np.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    return max(0.0, float(middle - spread)), min(1.0, float(middle + spread))
+
+
+def _mid_ranks(values: Floats) -> Floats:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: Floats = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    return ranks

@@ -4,15 +4,19 @@ import numpy as np
 import pytest
 from lifelines.utils import concordance_index
 from scipy.optimize import minimize
+from scipy.stats import binomtest
 
 from app.domain.calibration import (
+    accuracy_interval,
     auc,
+    auc_interval,
     brier_score,
     calibration_slope,
     expected_calibration_error,
     expected_over_observed,
     expected_over_observed_interval,
     index_of_prediction_accuracy,
+    share_interval,
     top_lift,
 )
 
@@ -86,3 +90,40 @@ def test_the_lift_of_the_top_decile() -> None:
     y = p > 0.8
     assert top_lift(p, y) == pytest.approx(5.0)
     assert math.isnan(top_lift(p, np.zeros(100, dtype=bool)))
+
+
+def test_the_interval_of_the_auc_by_pencil() -> None:
+    """Two who left (.8, .4), three who stayed (.5, .3, .1): the first beats all three, the second two of three."""
+    p, y = np.array([0.8, 0.4, 0.5, 0.3, 0.1]), np.array([True, True, False, False, False])
+    beaten, beating = np.array([1.0, 2 / 3]), np.array([0.5, 1.0, 1.0])
+    spread = 1.959964 * math.sqrt(beaten.var(ddof=1) / 2 + beating.var(ddof=1) / 3)
+    assert auc(p, y) == pytest.approx(5 / 6)
+    assert auc_interval(p, y, level=0.95) == pytest.approx((5 / 6 - spread, 1.0))
+    assert all(map(math.isnan, auc_interval(p, np.arange(5) < 1, level=0.95)))
+
+
+def test_the_interval_of_the_auc_is_that_of_the_bootstrap(made: tuple[np.ndarray, np.ndarray]) -> None:
+    p, y = made[0][:800], made[1][:800]
+    rng = np.random.default_rng(9)
+    drawn = [auc(p[rows], y[rows]) for rows in rng.integers(0, 800, (600, 800))]
+    assert auc_interval(p, y, level=0.95) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.012)
+
+
+def test_the_interval_of_the_accuracy_is_that_of_the_bootstrap(made: tuple[np.ndarray, np.ndarray]) -> None:
+    p, y = made[0][:800], made[1][:800]
+    flat = np.full(800, y.mean())
+    rng = np.random.default_rng(9)
+    drawn = [
+        index_of_prediction_accuracy(p[rows], y[rows], reference=flat[rows])
+        for rows in rng.integers(0, 800, (600, 800))
+    ]
+    found = accuracy_interval(p, y, reference=flat, level=0.95)
+    assert found == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.015)
+    assert accuracy_interval(flat, y, reference=flat, level=0.95) == pytest.approx((0.0, 0.0))
+
+
+def test_the_interval_of_a_share_is_wilsons() -> None:
+    found = binomtest(15, 100).proportion_ci(method="wilson")
+    assert share_interval(15, 100, level=0.95) == pytest.approx((found.low, found.high), abs=1e-9)
+    assert share_interval(0, 20, level=0.95) == pytest.approx((0.0, 0.1611), abs=1e-4)
+    assert share_interval(20, 20, level=0.95) == pytest.approx((0.8389, 1.0), abs=1e-4)

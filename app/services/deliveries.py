@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from sqlalchemy import delete, exists, or_, select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from app.config import Settings
@@ -17,7 +17,7 @@ from app.models.webhooks import DeliveryAttempt, WebhookDelivery, WebhookEndpoin
 from app.services.audit import Act, record_act
 from app.services.messages import TEST_TYPE, NewMessage, add_delivery, write_message
 from app.services.secrets import Keyring, SecretUnreadable
-from app.services.webhooks import disable_endpoint, drop_pending, lock_endpoint, secret_place, url_place
+from app.services.webhooks import disable_endpoint, lock_endpoint, secret_place, url_place
 from integrations.http_client import ExchangeFailed, Policy, TargetRefused, check_target, post
 from integrations.webhooks.signature import secret_bytes, sign
 
@@ -25,8 +25,6 @@ CLAIM = timedelta(seconds=60)  # an exchange ends after 15 s; the rest is patien
 SENT_BEFORE_END = timedelta(seconds=30)  # a worker that slept through its claim begins no exchange
 GIVEN_UP_IN_A_ROW = 5
 REPLAYABLE = timedelta(days=14)
-KEPT = timedelta(days=30)
-PRUNED_AT_ONCE = 500
 GONE, TOO_MANY, UNAVAILABLE = 410, 429, 503
 ACTOR = "deliver"
 
@@ -323,31 +321,3 @@ def replay_delivery(session: Session, delivery_id: int, *, actor: str, at: datet
         raise Conflict(f"This delivery ended more than {REPLAYABLE.days} days ago and can no longer be replayed.")
     delivery.state, delivery.attempts, delivery.due_at, delivery.ended_at = "pending", 0, at, None
     record_act(session, Act("webhook_delivery.replayed", f"webhook_delivery:{delivery_id}"), actor=actor, at=at)
-
-
-def drop_stranded(session: Session, *, at: datetime) -> int:
-    """End what was posted to an endpoint at the moment when it was switched off."""
-    waiting = exists().where(WebhookDelivery.endpoint_id == WebhookEndpoint.id, WebhookDelivery.state == "pending")
-    off = or_(WebhookEndpoint.disabled_at.is_not(None), WebhookEndpoint.deleted_at.is_not(None))
-    found = session.scalars(
-        select(WebhookEndpoint.id).where(off, waiting).order_by(WebhookEndpoint.id).with_for_update(key_share=True)
-    )
-    return sum(drop_pending(session, endpoint_id, at=at) for endpoint_id in found.all())
-
-
-def prune(session: Session, *, at: datetime) -> int:
-    """Delete messages, 30 days after they were posted, with their deliveries and attempts, and secrets that expired.
-
-    A message stays while it is on its way or can be replayed. Returns how many went; at most 500 at once.
-    """
-    session.execute(delete(WebhookSecret).where(WebhookSecret.expires_at <= at))
-    needed = or_(WebhookDelivery.state == "pending", WebhookDelivery.ended_at > at - REPLAYABLE)
-    still_needed = exists().where(WebhookDelivery.message_id == WebhookMessage.id, needed)
-    old = select(WebhookMessage.id).where(WebhookMessage.created_at < at - KEPT, ~still_needed)
-    first = old.order_by(WebhookMessage.created_at).limit(PRUNED_AT_ONCE).with_for_update(skip_locked=True)
-    ids = session.scalars(first).all()
-    deliveries = select(WebhookDelivery.id).where(WebhookDelivery.message_id.in_(ids))
-    session.execute(delete(DeliveryAttempt).where(DeliveryAttempt.delivery_id.in_(deliveries)))
-    session.execute(delete(WebhookDelivery).where(WebhookDelivery.message_id.in_(ids)))
-    session.execute(delete(WebhookMessage).where(WebhookMessage.id.in_(ids)))
-    return len(ids)

@@ -3,11 +3,13 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, LargeBinary, String, Text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, LargeBinary, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base, UTCDateTime
 from app.models.versions import Id
+
+IN_GRACE = text("status = 'in_grace'")
 
 
 class ModelRun(Base):
@@ -89,6 +91,7 @@ class Score(Base):
         Index("ix_scores_run_id_health", "run_id", "health"),
         Index("ix_scores_run_id_arr_minor", "run_id", "arr_minor"),
         Index("ix_scores_run_id_arr_at_risk_minor", "run_id", "arr_at_risk_minor"),
+        Index("ix_scores_in_grace", "run_id", "arr_minor", sqlite_where=IN_GRACE, postgresql_where=IN_GRACE),
         Index("ix_scores_run_id_ltv_residual_minor", "run_id", "ltv_residual_minor"),
         Index("ix_scores_run_id_renewal_on", "run_id", "renewal_on"),
         Index("ix_scores_run_id_tenure_months", "run_id", "tenure_months"),

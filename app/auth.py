@@ -16,9 +16,13 @@ from app.db import reading, transaction
 from app.errors import Misconfigured, NotAllowed, NotAuthenticated
 from app.http import PROGRAM_PATHS, SAFE_METHODS, Application, View, application, database, now
 from app.queries.callers import ABSOLUTE_LIMIT, Program, SignedIn, find_program, find_signed_in
+from app.services.audit import Act, record_act
+from app.services.throttle import Attempt, claim_attempt, describe_attempt, forgive_attempt
 from app.services.tokens import INGEST, SCOPES, note_token_use
 from app.services.users import (
+    Proof,
     accept_proof,
+    change_password,
     end_old_sessions,
     end_session,
     note_session_use,
@@ -187,16 +191,57 @@ def _program_key() -> str | None:
 
 def log_in(email: str, password: str) -> None:
     """Open a session for whoever the address and password belong to; the answer carries its cookie."""
-    with reading(application().engine) as session:
-        proof = verify_password(session, email=email, password=password)
-    accept_proof(database(), proof, password=password)
+    app, moment = application(), now()
+    attempt = describe_attempt(app.settings.secret_key, email=email, place=request.remote_addr or "")
+    with transaction(app.engine) as session:
+        claim_attempt(session, attempt, now=moment)
+    proof = _prove(attempt, email, password=password)
+    with transaction(app.engine) as session:
+        accept_proof(session, proof, password=password)
+        forgive_attempt(session, attempt, now=moment)
+        record_act(session, Act("login.succeeded"), actor=f"user:{proof.user_id}", at=moment)
     _end_current_session()
-    end_old_sessions(database(), now=now())
-    g.new_session_id = start_session(database(), user_id=proof.user_id, now=now()).id
+    end_old_sessions(database(), now=moment)
+    g.new_session_id = start_session(database(), user_id=proof.user_id, now=moment).id
+
+
+def _prove(attempt: Attempt, email: str, *, password: str) -> Proof:
+    """Hashing takes long and only reads; what fails is on record by the digest of its address."""
+    app = application()
+    try:
+        with reading(app.engine) as session:
+            return verify_password(session, email=email, password=password)
+    except NotAuthenticated:
+        with transaction(app.engine) as session:
+            act = Act("login.failed", details={"address_digest": attempt.address.hex()})
+            record_act(session, act, actor="nobody", at=now())
+        raise
+
+
+def change_own_password(old: str, new: str) -> None:
+    """Set a new password for whoever is logged in, and a new session; all others of theirs end.
+
+    Raises NotAllowed for a wrong old password, and Invalid for a weak new one.
+    """
+    user = current_user()
+    if user is None or user.email is None:
+        raise NotAuthenticated("Log in first.")
+    app, moment = application(), now()
+    attempt = describe_attempt(app.settings.secret_key, email=user.email, place=request.remote_addr or "")
+    with transaction(app.engine) as session:
+        claim_attempt(session, attempt, now=moment)
+    try:
+        _prove(attempt, user.email, password=old)
+    except NotAuthenticated:
+        raise NotAllowed("That is not your present password.") from None
+    forgive_attempt(database(), attempt, now=moment)
+    change_password(database(), user_id=user.user_id, password=new, actor=actor_of(user), at=moment)
+    g.new_session_id = start_session(database(), user_id=user.user_id, now=moment).id
 
 
 def log_out() -> None:
     """End the session on the server and take the cookie back."""
+    record_act(database(), Act("logout"), actor=current_actor(), at=now())
     _end_current_session()
     g.new_session_id = None
 

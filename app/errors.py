@@ -36,6 +36,14 @@ class TooLarge(TenureError):
     """That is more than one request may carry."""
 
 
+class TooMany(TenureError):
+    """That is too often; wait a little."""
+
+    def __init__(self, message: str | None = None, *, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
 class NotReady(TenureError):
     """The service cannot answer this yet."""
 

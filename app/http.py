@@ -32,13 +32,14 @@ from app.errors import (
     NotFound,
     NotReady,
     TooLarge,
+    TooMany,
 )
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 MAX_BODY_BYTES = 1_000_000
-PROGRAM_PATHS = ("/api/", "/v1/", "/healthz", "/readyz")  # answered with problem details; all else with a page
+PROGRAM_PATHS = ("/api/", "/v1/", "/ingest/", "/healthz", "/readyz")  # answered with problem details, else a page
 
 # What may be loaded by a page: this service's own files, and nothing written into the page itself.
 CONTENT_SECURITY_POLICY = (
@@ -284,6 +285,7 @@ KINDS: dict[type[Exception], Kind] = {
     NotFound: Kind(404, "not-found", "Not found"),
     Conflict: Kind(409, "conflict", "In conflict with what is there"),
     TooLarge: Kind(413, "too-large", "Too large"),
+    TooMany: Kind(429, "too-many", "Too many at once"),
     NotReady: Kind(503, "not-ready", "Not ready", {"Retry-After": "60"}),
     OperationalError: Kind(503, "database-unavailable", "The database does not answer", {"Retry-After": "5"}),
 }
@@ -308,7 +310,8 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, OperationalError):
         current_app.logger.error("the database does not answer", exc_info=error)
         detail = "The database is busy or cannot be reached; try again in a few seconds."
-    return Problem(kind.status, kind.slug, kind.title, detail, getattr(error, "fields", {}), kind.headers)
+    headers = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, TooMany) else kind.headers
+    return Problem(kind.status, kind.slug, kind.title, detail, getattr(error, "fields", {}), headers)
 
 
 def answer_error(error: Exception) -> ResponseReturnValue:

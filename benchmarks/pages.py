@@ -35,7 +35,7 @@ from app.models.persons import Person
 from app.models.products import Product, ProductVersion
 from app.models.scores import ModelRun, PublishedRun, RetentionCurve, Score
 from app.services.changes import recording
-from app.services.users import add_user
+from app.services.users import NewUser, add_user
 
 ACCOUNTS, FEW, TURNS, BATCH = 100_000, 1_000, 5, 5_000
 EMAIL, PASSWORD = "bench@example.com", "three unrelated words"
@@ -62,7 +62,7 @@ def write_company(engine: Engine, accounts: int) -> None:
     rng = random.Random(1)  # noqa: S311  a fixed seed, no secret
     with transaction(engine) as session, recording(session, "benchmark") as change:
         own = {"change_id": change.id, "available_at": AVAILABLE}
-        add_user(session, change, name="Bench", email=EMAIL, password=PASSWORD)
+        add_user(session, change, new=NewUser("Bench", EMAIL, PASSWORD))
         _write_shared(session, change_id=change.id)
         for start in range(1, accounts + 1, BATCH):
             ids = range(start, min(start + BATCH, accounts + 1))

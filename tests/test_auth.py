@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask import jsonify, request
 from flask.testing import FlaskClient
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 
 from app import auth
 from app.config import Settings
@@ -20,7 +20,7 @@ from app.models.users import Token, UserSession
 from app.queries.callers import Program
 from app.services.changes import recording
 from app.services.tokens import SCOPES, WantedToken, create_token, revoke_token
-from app.services.users import add_user, change_password
+from app.services.users import NewUser, add_user, change_password
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MAIL, PASSWORD = "ai@example.com", "three unrelated words"
@@ -77,7 +77,7 @@ def make_app(settings: Settings) -> Application:
         return jsonify(source=program.source)
 
     with transaction(app.engine) as session, recording(session, "test") as made:
-        add_user(session, made, name="Ai", email=MAIL, password=PASSWORD)
+        add_user(session, made, new=NewUser("Ai", MAIL, PASSWORD))
     return app
 
 
@@ -193,7 +193,7 @@ def test_a_new_password_ends_every_session(app: Application, client: FlaskClient
     log_in(client)
     with transaction(app.engine) as session:
         user_id = session.scalars(select(UserSession.user_id)).one()
-        change_password(session, user_id=user_id, password="four quite unrelated words")
+        change_password(session, user_id=user_id, password="four quite unrelated words", actor="command", at=NOON)
     assert client.get("/me").status_code == 401
 
 
@@ -281,11 +281,28 @@ def test_a_busy_database_does_not_stop_a_reader(app: Application, client: FlaskC
     assert answer.text == "figures"
 
 
-def test_a_wrong_password_waits_for_no_writer_and_holds_none_up(app: Application, client: FlaskClient) -> None:
+@pytest.mark.parametrize("password", [PASSWORD, "another phrase altogether"])
+def test_no_writer_waits_while_a_password_is_hashed(app: Application, client: FlaskClient, password: str) -> None:
     """Whoever guesses passwords must not keep an import from the only lock that SQLite's writers have."""
-    with transaction(app.engine) as writer:
-        writer.execute(select(Token.id))
-        assert log_in(client, password="another phrase altogether").status_code == 401
+    open_writers, seen = set(), []
+
+    def is_writer(connection: Any) -> bool:
+        return not connection.get_execution_options().get("is_reader", False)
+
+    def begin(connection: Any) -> None:
+        if is_writer(connection):
+            open_writers.add(id(connection))
+
+    def look(connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if "password_hash" in statement and not is_writer(connection):
+            seen.append(len(open_writers))
+
+    event.listen(app.engine, "begin", begin)
+    event.listen(app.engine, "before_cursor_execute", look)
+    for ends in ("commit", "rollback"):
+        event.listen(app.engine, ends, lambda connection: open_writers.discard(id(connection)))
+    log_in(client, password=password)
+    assert seen == [0]
 
 
 def test_an_error_of_the_database_does_not_tell_who_was_asked_for(

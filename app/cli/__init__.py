@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from app.cli import access, company, data, serving
+from app.cli import access, company, data, receiver, serving
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,5 +31,7 @@ for command in (
     company.settings,
     access.user,
     access.token,
+    receiver.demo_receiver,
+    access.audit,
 ):
     main.add_command(command)

@@ -49,11 +49,11 @@ def _has_accounts(engine: Engine) -> bool:
 
 def _add_demo_user(settings: Settings, engine: Engine) -> None:
     from app.services.changes import recording
-    from app.services.users import add_user
+    from app.services.users import NewUser, add_user
 
     password = secrets.token_urlsafe(12)
     with transaction(engine) as session, recording(session, "demo") as change:
-        add_user(session, change, name="Demo", email=DEMO_ADDRESS, password=password)
+        add_user(session, change, new=NewUser("Demo", DEMO_ADDRESS, password))
         # Before the commit: a start that dies here is done again, for there is no user yet.
         session.flush()
         path = _demo_password_file(settings)

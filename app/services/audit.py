@@ -10,11 +10,12 @@ import orjson
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from app.errors import Invalid
 from app.models.audit import AuditEntry
+from app.queries.audit import GENESIS
 
 # Any constant will do, as long as nothing else in the database uses the same one.
 CHAIN_LOCK = 7_365_222
-GENESIS = bytes(32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,12 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How many entries there are, the digest of the last, and the first that does not fit (none: all do)."""
+    """How many entries fit, the digest of the last of them, and the first that does not fit (None: all do)."""
 
     entries: int
     head: str
     broken_id: int | None
+    is_head_found: bool  # whether one of them has the digest that was asked for
 
 
 def record_act(session: Session, act: Act, *, actor: str, at: datetime) -> None:
@@ -50,18 +52,33 @@ def record_act(session: Session, act: Act, *, actor: str, at: datetime) -> None:
     session.flush()
 
 
-def verify_audit(session: Session) -> Verdict:
+def verify_audit(session: Session, *, head: str | None = None) -> Verdict:
     """Walk the chain from its first entry: an edit, an insertion, a deletion or a reorder breaks it.
 
-    A tail that was cut off leaves a sound chain; it shows by the head, which is to be kept elsewhere.
+    A tail that was cut off leaves a sound chain, and so does one rewritten from some entry on. Both show
+    by a `head` that was kept elsewhere (64 hexadecimal digits): no entry has that digest any more.
     """
-    digest, count = GENESIS, 0
+    digest, count, wanted = GENESIS, 0, _bytes(head)
+    is_found = wanted == digest
     for entry in _entries(session):
         expected = _digest(entry, digest)
         if expected != entry.digest:
-            return Verdict(count, digest.hex(), entry.id)
+            return Verdict(count, digest.hex(), entry.id, is_found)
         digest, count = expected, count + 1
-    return Verdict(count, digest.hex(), None)
+        is_found = is_found or digest == wanted
+    return Verdict(count, digest.hex(), None, is_found)
+
+
+def _bytes(head: str | None) -> bytes | None:
+    if head is None:
+        return None
+    try:
+        digest = bytes.fromhex(head)
+    except ValueError:
+        digest = b""
+    if len(digest) != len(GENESIS):
+        raise Invalid("A head is 64 hexadecimal digits, as `tenure audit head` prints it.")
+    return digest
 
 
 def _entries(session: Session) -> Iterator[AuditEntry]:

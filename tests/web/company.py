@@ -21,7 +21,7 @@ from app.models.success import Milestone, OnboardingPlan, SurveyAnswer, Ticket, 
 from app.models.usage import UsageDay, UsageMetric
 from app.models.versions import Change
 from app.services.changes import recording
-from app.services.users import add_user
+from app.services.users import NewUser, add_user
 from jobs.nightly import run_night
 from tests.installation import work_on
 
@@ -255,5 +255,5 @@ def build_company(engine: Engine) -> None:
     """The facts, one person who can log in, and the night."""
     with transaction(engine) as session, recording(session, "test", clock=lambda: NOW) as change:
         write_company(session, change)
-        add_user(session, change, name="Mika Sato", email=EMAIL, password=PASSWORD)
+        add_user(session, change, new=NewUser("Mika Sato", EMAIL, PASSWORD))
     run_night(work_on(engine, clock=lambda: NOW), AS_OF)

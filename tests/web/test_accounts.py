@@ -170,11 +170,11 @@ def test_the_csv_holds_the_figures_of_the_run(client: FlaskClient, company_url: 
 def test_before_the_first_night_the_list_works_and_says_why_it_has_no_figures(engine: Engine, tmp_path) -> None:  # type: ignore[no-untyped-def]
     from app.db import transaction
     from app.services.changes import recording
-    from app.services.users import add_user
+    from app.services.users import NewUser, add_user
     from tests.web.company import NOW, Company
 
     with transaction(engine) as session, recording(session, "test", clock=lambda: NOW) as change:
-        add_user(session, change, name="Mika", email=EMAIL, password=PASSWORD)
+        add_user(session, change, new=NewUser("Mika", EMAIL, PASSWORD))
         company = Company(session, change)
         account_id = company.account("Ana", segment="Small", channel="Web", on=AS_OF)
         company.contract(account_id, plan="Team", starts_on=AS_OF, months=12)
@@ -194,11 +194,11 @@ def test_before_the_first_night_the_list_works_and_says_why_it_has_no_figures(en
 def test_an_empty_service_says_how_accounts_come_in(engine: Engine, tmp_path) -> None:  # type: ignore[no-untyped-def]
     from app.db import transaction
     from app.services.changes import recording
-    from app.services.users import add_user
+    from app.services.users import NewUser, add_user
     from tests.web.company import NOW
 
     with transaction(engine) as session, recording(session, "test", clock=lambda: NOW) as change:
-        add_user(session, change, name="Mika", email=EMAIL, password=PASSWORD)
+        add_user(session, change, new=NewUser("Mika", EMAIL, PASSWORD))
     app = make_app(engine.url.render_as_string(hide_password=False).replace("+psycopg", ""), tmp_path)
     client = app.test_client()
     log_in(client, EMAIL, password=PASSWORD)

@@ -16,8 +16,10 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from app.errors import Misconfigured
+from integrations.targets import listed_network
 
 MINIMUM_SECRET_LENGTH = 32
+DEMO_RECEIVER_HOST = "127.0.0.1"  # of `tenure demo-receiver`
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,9 @@ class Settings:
             trusted_hosts=tuple(environ.get("TENURE_TRUSTED_HOSTS", "127.0.0.1,localhost").split(",")),
             port=(port := _port(environ.get("PORT", "8000"))),
             public_url=_public_url(environ.get("TENURE_PUBLIC_URL") or f"http://127.0.0.1:{port}"),
-            private_targets=_listed(environ.get("TENURE_PRIVATE_TARGETS", "")),
+            private_targets=_private_targets(
+                environ.get("TENURE_PRIVATE_TARGETS", "" if is_production else DEMO_RECEIVER_HOST)
+            ),
             old_secret_keys=_listed(environ.get("TENURE_OLD_SECRET_KEYS", "")),
         )
 
@@ -80,6 +84,19 @@ def _public_url(url: str) -> str:
 
 def _listed(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def _private_targets(text: str) -> tuple[str, ...]:
+    """A mistyped network must not be taken for a host name, nor be found out at the first delivery."""
+    entries = _listed(text)
+    for entry in entries:
+        try:
+            listed_network(entry)
+        except ValueError:
+            raise Misconfigured(
+                f"TENURE_PRIVATE_TARGETS holds networks like 10.1.0.0/16 and host names, not {entry!r}."
+            ) from None
+    return entries
 
 
 def _secret_key(given: str | None, folder: Path, *, is_production: bool) -> str:

@@ -33,3 +33,16 @@ def test_a_public_address_that_links_could_not_begin_with_is_refused(url: str) -
 def test_lists_are_separated_by_commas() -> None:
     given = {"TENURE_SECRET_KEY": "x" * 32, "TENURE_PRIVATE_TARGETS": "10.1.0.0/16, hooks.internal ,"}
     assert Settings.from_env(given).private_targets == ("10.1.0.0/16", "hooks.internal")
+
+
+def test_the_demo_receiver_may_be_reached_unless_it_is_production_or_set_otherwise() -> None:
+    secret = {"TENURE_SECRET_KEY": "x" * 32}
+    assert Settings.from_env(secret).private_targets == ("127.0.0.1",)
+    assert Settings.from_env(secret | {"TENURE_PRIVATE_TARGETS": ""}).private_targets == ()
+    assert Settings.from_env(secret | {"TENURE_ENV": "production"}).private_targets == ()
+
+
+@pytest.mark.parametrize("entry", ["10.0.0.1/8", "10.0.0.0/33", "127.1", "*.internal", "http://10.0.0.1", "a b"])
+def test_a_private_target_that_is_neither_network_nor_name_is_refused(entry: str) -> None:
+    with pytest.raises(Misconfigured, match="TENURE_PRIVATE_TARGETS holds networks"):
+        Settings.from_env({"TENURE_SECRET_KEY": "x" * 32, "TENURE_PRIVATE_TARGETS": f"10.0.0.0/8,{entry}"})

@@ -238,17 +238,17 @@ def filtered(
     if chosen.renewal_before:
         statement = statement.where(Score.renewal_on < chosen.renewal_before)
     if chosen.csm:
-        statement = statement.where(_looked_after_by(chosen.csm, today))
+        statement = statement.where(AccountVersion.account_id.in_(accounts_of(chosen.csm, today)))
     if chosen.plan or chosen.product:
         statement = statement.where(_has_product(chosen, on=run.as_of if run else today))
     return statement.where(*_arr_limits(chosen, run))
 
 
-def _looked_after_by(csm: Sequence[int], today: date) -> ColumnElement[bool]:
-    assigned = select(Assignment.account_id).where(
+def accounts_of(csm: Sequence[int], today: date) -> Select[int]:
+    """The ids of the accounts that these people look after on that day."""
+    return select(Assignment.account_id).where(
         Assignment.person_id.in_(csm), Assignment.role == "csm", *_valid(Assignment, today)
     )
-    return AccountVersion.account_id.in_(assigned)
 
 
 def _arr_limits(chosen: AccountFilter, run: Run | None) -> list[ColumnElement[bool]]:

@@ -16,8 +16,9 @@ from app.models.accounts import AccountVersion, ExternalId
 from app.models.expansion import ExpansionMove, ExpansionOpportunity
 from app.models.persons import FreeText
 from app.models.products import Product, ProductVersion
-from app.queries.accounts import OtherId
+from app.queries.accounts import OtherId, accounts_of
 from app.queries.cursors import Position, Sort, decode_cursor, encode_cursor
+from app.queries.ids import BATCH
 from app.queries.known import valid_on
 from app.queries.settings import load_company_settings
 
@@ -31,6 +32,8 @@ class OpportunityFilter:
     state: Sequence[str] = ()
     motion: Sequence[str] = ()
     likelihood: Sequence[str] = ()
+    csm: Sequence[int] = ()  # the person who looks after the account today
+    product_id: int | None = None
     account_id: int | None = None
     min_worth: Decimal | None = None  # in the reporting currency
 
@@ -118,7 +121,7 @@ def list_opportunities(session: Session, asked: OpportunityQuery, *, today: date
     """
     row, sort = ExpansionOpportunity, asked.sort
     column = row.amount_minor if sort.name == "worth" else row.flagged_on
-    statement = _opportunities(today).where(*_conditions(session, asked.filter)).limit(asked.limit + 1)
+    statement = _opportunities(today).where(*_conditions(session, asked.filter, today=today)).limit(asked.limit + 1)
     if asked.cursor:
         after = decode_cursor(asked.cursor, sort=sort)
         if after.value is None:
@@ -148,21 +151,25 @@ def find_opportunity(session: Session, opportunity_id: int, *, now: datetime) ->
 
 def load_opportunities(session: Session, ids: Sequence[int], *, today: date) -> dict[int, Opportunity]:
     """Those of these ids that there are."""
-    rows = session.execute(_opportunities(today).where(ExpansionOpportunity.id.in_(ids)))
-    return {row.id: _opportunity(row) for row in rows}
+    found: dict[int, Opportunity] = {}
+    for start in range(0, len(ids), BATCH):
+        chosen = ExpansionOpportunity.id.in_(ids[start : start + BATCH])
+        found |= {row.id: _opportunity(row) for row in session.execute(_opportunities(today).where(chosen))}
+    return found
 
 
 def load_external_ids(session: Session, account_ids: Sequence[int]) -> dict[int, list[OtherId]]:
     """How other systems call each of these accounts."""
     table = ExternalId
-    rows = session.execute(
-        select(table.account_id, table.system, table.kind, table.external_id)
-        .where(table.account_id.in_(account_ids), table.superseded_change_id.is_(None))
-        .order_by(table.account_id, table.system, table.kind, table.external_id)
-    )
     found: dict[int, list[OtherId]] = {}
-    for account_id, *names in rows:
-        found.setdefault(account_id, []).append(OtherId(*names))
+    for start in range(0, len(account_ids), BATCH):
+        rows = session.execute(
+            select(table.account_id, table.system, table.kind, table.external_id)
+            .where(table.account_id.in_(account_ids[start : start + BATCH]), table.superseded_change_id.is_(None))
+            .order_by(table.account_id, table.system, table.kind, table.external_id)
+        )
+        for account_id, *names in rows:
+            found.setdefault(account_id, []).append(OtherId(*names))
     return found
 
 
@@ -178,12 +185,12 @@ def load_moves(session: Session, opportunity_id: int) -> list[OpportunityMove]:
     return [OpportunityMove(*row) for row in rows]
 
 
-def sum_up_opportunities(session: Session, chosen: OpportunityFilter) -> OpportunityTotals:
+def sum_up_opportunities(session: Session, chosen: OpportunityFilter, *, today: date) -> OpportunityTotals:
     """How many there are by state, and what they are worth together by state, measure and currency."""
     row = ExpansionOpportunity
     statement = (
         select(row.state, row.measure, row.currency, func.count(), func.sum(row.amount_minor))
-        .where(*_conditions(session, chosen))
+        .where(*_conditions(session, chosen, today=today))
         .group_by(row.state, row.measure, row.currency)
     )
     counts: dict[str, int] = {}
@@ -224,13 +231,17 @@ def _opportunity(row: Any) -> Opportunity:
     return Opportunity(**values, worth=worth)
 
 
-def _conditions(session: Session, chosen: OpportunityFilter) -> list[ColumnElement[bool]]:
+def _conditions(session: Session, chosen: OpportunityFilter, *, today: date) -> list[ColumnElement[bool]]:
     row = ExpansionOpportunity
     found: list[ColumnElement[bool]] = [
         getattr(row, name).in_(getattr(chosen, name))
         for name in ("state", "motion", "likelihood")
         if getattr(chosen, name)
     ]
+    if chosen.csm:
+        found.append(row.account_id.in_(accounts_of(chosen.csm, today)))
+    if chosen.product_id is not None:
+        found.append(row.product_id == chosen.product_id)
     if chosen.account_id is not None:
         found.append(row.account_id == chosen.account_id)
     if chosen.min_worth is not None:

@@ -1,6 +1,6 @@
 """The curves of the accounts that are live, whatever they rest on: the hazard, or the segment's Kaplan-Meier."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.features import FeatureTable, Floats
+from app.domain.hazard_draws import N_DRAWS, Groups, expected_draws
 from app.domain.hazard_guards import find_broken_curves
 from app.domain.kaplan_meier import SurvivalCurve
 from app.domain.months import Ints, whole_months_between
 from app.domain.segment_curves import conditional_survival, life_table
-from app.domain.survival import FORECAST_MONTHS, Groups, HazardModel, band, group_draws, predict
+from app.domain.survival import FORECAST_MONTHS, HazardModel, band, predict
 
-N_DRAWS = 200
 SEED = 20_260_101
 LEVEL = 0.90
 
@@ -81,19 +81,30 @@ def _life_table(curve: SurvivalCurve) -> Any:
     return life_table(curve.at(months), curve.at_risk(months[1:]))
 
 
-def draws_by_hazard(model: HazardModel, table: FeatureTable, *, groups: Groups) -> Floats:
-    """Joint posterior draws (draws x groups x months) of the groups' revenue."""
-    return group_draws(model, table, groups=groups, seed=SEED, n_draws=N_DRAWS).expected
+def draws_by_hazard(
+    model: HazardModel, table: FeatureTable, *, cuts: Sequence[Groups], forecast: Forecast
+) -> list[Floats]:
+    """Joint posterior draws (draws x groups x months) of the groups' revenue, for each cut."""
+    return expected_draws(model, table, cuts=cuts, retention=forecast.retention, seed=SEED)
 
 
-def draws_by_segment(forecast: Forecast, *, groups: Groups, segment: NDArray[Any]) -> Floats:
-    """Joint draws where the curves are Kaplan-Meier's: accounts of one segment err together, segments do not."""
+def draws_by_segment(forecast: Forecast, *, cuts: Sequence[Groups], segment: NDArray[Any]) -> list[Floats]:
+    """Joint draws where the curves are Kaplan-Meier's: accounts of one segment err together, segments do not.
+
+    Accounts of one segment and tenure have one curve: each curve is drawn once, whoever has it.
+    """
     labels, which = np.unique(segment.astype(str), return_inverse=True)
     normal = np.random.default_rng(SEED).standard_normal((N_DRAWS, len(labels)))
-    exposure = np.maximum(-np.log(np.clip(forecast.retention, 1e-300, 1.0)), 1e-12)
-    draws = np.zeros((N_DRAWS, groups.n_groups, FORECAST_MONTHS))
-    members = (groups.group == np.arange(groups.n_groups)[:, None]) * groups.weight
-    for number, deviation in enumerate(normal):
-        z = deviation[which][:, None] * forecast.log_retention_sd
-        draws[number] = members @ np.exp(-exposure * np.exp(z / exposure))
+    alike = which * (int(forecast.tenure_months.max(initial=0)) + 1) + forecast.tenure_months
+    _, first, curve = np.unique(alike, return_index=True, return_inverse=True)
+    exposure = np.maximum(-np.log(np.clip(forecast.retention[first], 1e-300, 1.0)), 1e-12)
+    sd, deviation = forecast.log_retention_sd[first] / exposure, normal[:, which[first]]
+    members = [np.zeros((cut.n_groups, len(first))) for cut in cuts]
+    for member, cut in zip(members, cuts, strict=True):
+        np.add.at(member, (cut.group, curve), cut.weight)
+    draws = [np.zeros((N_DRAWS, cut.n_groups, FORECAST_MONTHS)) for cut in cuts]
+    for number in range(N_DRAWS):
+        kept = np.exp(-exposure * np.exp(deviation[number][:, None] * sd))
+        for into, member in zip(draws, members, strict=True):
+            into[number] = member @ kept
     return draws

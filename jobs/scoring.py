@@ -1,5 +1,6 @@
 """What a night knows of the live accounts: features, curves, health and drift, in the order of the feature table."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -10,11 +11,12 @@ from numpy.typing import NDArray
 from app.domain.drift import segment_drift
 from app.domain.feature_table import build_features
 from app.domain.features import Bools, FeatureTable, Floats
+from app.domain.hazard_draws import Groups
 from app.domain.health import Health, assess_health
 from app.domain.kaplan_meier import SurvivalCurve
 from app.domain.ltv import LtvTerms
 from app.domain.months import MONTHS_OF_A_YEAR, Ints
-from app.domain.survival import Groups, HazardModel
+from app.domain.survival import HazardModel
 from jobs.curves import Observed, estimate_curves, observe_spells
 from jobs.forecast import Forecast, draws_by_hazard, draws_by_segment, forecast_by_hazard, forecast_by_segment
 from jobs.night import Night
@@ -73,7 +75,9 @@ class Scoring:
     @cached_property
     def has_forecast(self) -> Bools:
         """By account: whether it has a row in the table."""
-        return np.isin(np.arange(len(self.account_arr)), self.table.account)
+        found = np.zeros(len(self.account_arr), dtype=bool)
+        found[self.table.account] = True
+        return found
 
     @cached_property
     def drift(self) -> Floats:
@@ -97,7 +101,7 @@ class Scoring:
             gross_margin=float(settings.gross_margin),
         )
 
-    def draws(self, groups: Groups) -> Floats:
+    def draws(self, cuts: Sequence[Groups]) -> list[Floats]:
         if self.basis != SEGMENT:
-            return draws_by_hazard(self.model, self.table, groups=groups)
-        return draws_by_segment(self.forecast, groups=groups, segment=self.labels[SEGMENT][self.table.account])
+            return draws_by_hazard(self.model, self.table, cuts=cuts, forecast=self.forecast)
+        return draws_by_segment(self.forecast, cuts=cuts, segment=self.labels[SEGMENT][self.table.account])

@@ -1,4 +1,4 @@
-"""Churn as a landmark discrete-time hazard: fit, prediction with intervals, draws for groups.
+"""Churn as a landmark discrete-time hazard: fit, and prediction with intervals.
 
 In month s after landmark L of an account with standardised features z and tenure t in that month
 
@@ -36,18 +36,20 @@ __all__ = [
     "FORECAST_MONTHS",
     "FitDidNotConvergeError",
     "FitOptions",
-    "GroupDraws",
-    "Groups",
     "HazardModel",
+    "Inputs",
     "Prediction",
     "band",
+    "build_inputs",
+    "clock_covariance",
     "decide_basis",
     "fit_hazard",
-    "group_draws",
     "landmark_step_months",
+    "log_curve_sd",
     "next_renewal_months",
     "predict",
     "row_chunks",
+    "surviving",
     "take_rows",
     "training_landmarks",
 ]
@@ -91,26 +93,6 @@ class Prediction:
         known = (month > 0) & (month <= self.survival.shape[1])
         at = np.take_along_axis(self.survival, np.where(known, month - 1, 0)[:, None], axis=1)[:, 0]
         return np.where(known, 1.0 - at, np.nan)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Groups:
-    """Which group (0..n_groups-1) each row of a table is in, and what it weighs: its MRR, or 1 to count accounts."""
-
-    group: Ints
-    weight: Floats
-    n_groups: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GroupDraws:
-    """Joint draws (draws x groups x months) of the money, or the accounts, that are left.
-
-    `expected` varies with the coefficients alone; `realised` also lets each account live or die.
-    """
-
-    expected: Floats
-    realised: Floats
 
 
 def fit_hazard(
@@ -207,29 +189,6 @@ def band(curve: Floats, log_sd: Floats, *, level: float) -> tuple[Floats, Floats
     return np.minimum.accumulate(lower, axis=1), np.maximum.accumulate(upper[:, ::-1], axis=1)[:, ::-1]
 
 
-def group_draws(
-    model: HazardModel, table: FeatureTable, *, groups: Groups, seed: int, n_draws: int = 200
-) -> GroupDraws:
-    """Joint draws by group of the sum of weight x R(k), k = 1..60, for the accounts of `table`.
-
-    Draws of parts of a table with the same seed have the same coefficients in the same order, so that
-    the draws of the parts add up to those of the whole.
-    """
-    coefficients = _draw_coefficients(model, n_draws=n_draws, seed=seed)
-    expected, realised = np.zeros((2, n_draws, groups.n_groups, FORECAST_MONTHS))
-    for rows in row_chunks(len(table.account)):
-        part = build_inputs(model, take_rows(table, rows), months=FORECAST_MONTHS)
-        fate = np.random.default_rng([seed, 1, int(table.account[rows[0]])])
-        members = (groups.group[rows] == np.arange(groups.n_groups)[:, None]) * groups.weight[rows]
-        power = _centring_power(model, part)
-        for draw, theta in enumerate(coefficients):
-            drawn = _surviving(part.hazard(theta) * (1.0 - part.clock.committed)) ** power
-            retention = np.minimum.accumulate(drawn, axis=1)
-            expected[draw] += members @ retention
-            realised[draw] += members @ (retention > fate.random((len(rows), 1)))
-    return GroupDraws(expected=expected, realised=realised)
-
-
 def take_rows(table: FeatureTable, rows: Ints) -> FeatureTable:
     """The given rows of a feature table, in that order."""
     columns = {field.name: getattr(table, field.name)[rows] for field in fields(table) if field.name != "names"}
@@ -275,27 +234,27 @@ def _predict_part(model: HazardModel, table: FeatureTable, *, months: int) -> Pr
     inputs = build_inputs(model, table, months=months)
     hazard = inputs.hazard(model.theta)
     at_risk = hazard * (1.0 - inputs.clock.committed)
-    covariance = _clock_covariance(model, inputs.z)
+    covariance = clock_covariance(model, inputs.z)
     return Prediction(
         as_of=_common_landmark(model, table),
         account=table.account,
         hazard=hazard,
-        survival=_surviving(hazard),
-        retention=_surviving(at_risk),
-        log_survival_sd=_log_curve_sd(hazard, inputs.phi, covariance=covariance),
-        log_retention_sd=_log_curve_sd(at_risk, inputs.phi, covariance=covariance),
+        survival=surviving(hazard),
+        retention=surviving(at_risk),
+        log_survival_sd=log_curve_sd(hazard, inputs.phi, covariance=covariance),
+        log_retention_sd=log_curve_sd(at_risk, inputs.phi, covariance=covariance),
         supported_months=inputs.supported_months,
         next_renewal_month=next_renewal_months(table),
         tenure_months=whole_months_between(table.started_on, table.landmark),
     )
 
 
-def _surviving(hazard: Floats) -> Floats:
+def surviving(hazard: Floats) -> Floats:
     surviving: Floats = np.multiply.accumulate(1.0 - hazard, axis=1)
     return surviving
 
 
-def _clock_covariance(model: HazardModel, z: Floats) -> Floats:
+def clock_covariance(model: HazardModel, z: Floats) -> Floats:
     """Per row, the covariance of Theta z (n x A x A)."""
     covariance = model.theta_covariance
     size = covariance.shape[0]
@@ -306,31 +265,12 @@ def _clock_covariance(model: HazardModel, z: Floats) -> Floats:
     return result
 
 
-def _log_curve_sd(hazard: Floats, phi: Floats, *, covariance: Floats) -> Floats:
+def log_curve_sd(hazard: Floats, phi: Floats, *, covariance: Floats) -> Floats:
     """Delta method: the gradient of log S(k) by theta is minus the sum of h phi z' over months 1..k."""
     gathered = np.cumsum(hazard[:, :, None] * phi, axis=1)
     variance = ((gathered @ covariance) * gathered).sum(axis=2)
     sd: Floats = np.sqrt(np.maximum(variance, 0.0))
     return sd
-
-
-def _centring_power(model: HazardModel, part: Inputs) -> Floats:
-    """The power (n x months) that makes drawn curves scatter about the fitted, calibrated one.
-
-    Plainly they expect up to a tenth more churn, hazards being convex; log(-log R) is taken as normal.
-    """
-    at_risk = part.hazard(model.theta) * (1.0 - part.clock.committed)
-    exposure = -np.log(np.clip(_surviving(at_risk), 1e-300, 1.0 - 1e-12))
-    sd = _log_curve_sd(at_risk, part.phi, covariance=_clock_covariance(model, part.z)) / exposure
-    nodes, weights = np.polynomial.hermite_e.hermegauss(12)
-    mean = sum(w * np.exp(-exposure * np.exp(sd * x)) for x, w in zip(nodes, weights / weights.sum(), strict=True))
-    return np.asarray(exposure / -np.log(np.clip(mean, 1e-300, 1.0 - 1e-13)))
-
-
-def _draw_coefficients(model: HazardModel, *, n_draws: int, seed: int) -> Floats:
-    normal = np.random.default_rng([seed, 0]).standard_normal((n_draws, len(model.mode)))
-    scaled = normal @ np.linalg.cholesky(model.covariance).T * model.options.posterior_scale
-    return model.place_terms((model.mode + scaled) @ model.to_terms.T)
 
 
 def _common_landmark(model: HazardModel, table: FeatureTable) -> date:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from app.domain.calibration import auc, brier_score, expected_over_observed
+from app.domain.hazard_draws import Groups, group_draws
 from app.domain.kaplan_meier import estimate_survival
-from app.domain.survival import Groups, band, group_draws
+from app.domain.survival import band
 from tests.domain.reference_world import FITTED_AT, Scored, score_world
 
 

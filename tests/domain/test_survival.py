@@ -9,15 +9,14 @@ from hypothesis import strategies as st
 
 from app.domain.features import FeatureTable, Spells
 from app.domain.hazard_clock import boundaries_from
+from app.domain.hazard_draws import Groups, group_draws
 from app.domain.hazard_model import RENEWAL
 from app.domain.survival import (
     FitOptions,
-    Groups,
     HazardModel,
     band,
     decide_basis,
     fit_hazard,
-    group_draws,
     predict,
     take_rows,
 )

@@ -12,10 +12,11 @@ import pytest
 from app.domain.drift import segment_drift
 from app.domain.feature_catalog import feature_specs
 from app.domain.feature_table import build_features
+from app.domain.hazard_draws import Groups, group_draws
 from app.domain.ltv import LtvTerms, expansion_value, lifetime_value
 from app.domain.months import whole_months_between
 from app.domain.segment_curves import conditional_survival, life_table
-from app.domain.survival import FitOptions, Groups, fit_hazard, group_draws, predict, training_landmarks
+from app.domain.survival import FitOptions, fit_hazard, predict, training_landmarks
 from jobs.curves import estimate_curves, observe_spells
 from jobs.example_company.facts import read_facts
 from jobs.example_company.truth import foresee

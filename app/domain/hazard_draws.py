@@ -1,0 +1,167 @@
+"""Joint draws of what is left of groups of accounts: what an interval of a group rests on.
+
+Every draw is one set of coefficients for all accounts, so that what is uncertain about them all is
+uncertain about their sum. The draws of an account scatter about its fitted curve.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.domain.features import Bools, FeatureTable, Floats
+from app.domain.hazard_map import expit
+from app.domain.hazard_model import HazardModel
+from app.domain.months import Ints
+from app.domain.survival import (
+    FORECAST_MONTHS,
+    Inputs,
+    build_inputs,
+    clock_covariance,
+    log_curve_sd,
+    row_chunks,
+    surviving,
+    take_rows,
+)
+
+N_DRAWS = 200
+FEWEST_DRAWN = 300  # accounts by which a group is drawn where it has more
+_AT_ONCE = 40  # accounts: 200 draws of 60 months of them still fit into the processor's cache
+_HASH = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Groups:
+    """Which group (0..n_groups-1) each row of a table is in, and what it weighs: its MRR, or 1 to count accounts."""
+
+    group: Ints
+    weight: Floats
+    n_groups: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupDraws:
+    """Joint draws (draws x groups x months) of the money, or the accounts, that are left.
+
+    `expected` varies with the coefficients alone; `realised` also lets each account live or die.
+    """
+
+    expected: Floats
+    realised: Floats
+
+
+def group_draws(
+    model: HazardModel, table: FeatureTable, *, groups: Groups, seed: int, n_draws: int = N_DRAWS
+) -> GroupDraws:
+    """Joint draws by group of the sum of weight x R(k), k = 1..60, for the accounts of `table`.
+
+    Draws of parts of a table with the same seed have the same coefficients in the same order, so that
+    the draws of the parts add up to those of the whole.
+    """
+    coefficients = _draw_coefficients(model, n_draws=n_draws, seed=seed)
+    expected, realised = np.zeros((2, groups.n_groups, FORECAST_MONTHS, n_draws))
+    for rows in row_chunks(len(table.account)):
+        fate = np.random.default_rng([seed, 1, int(table.account[rows[0]])]).random((n_draws, len(rows))).T
+        for part, retention in _draw_retention(model, take_rows(table, rows), coefficients=coefficients):
+            members = _members(groups, rows[part])
+            expected += np.tensordot(members, retention, axes=1)
+            realised += np.tensordot(members, retention > fate[part][:, None, :], axes=1)
+    return GroupDraws(expected=expected.transpose(2, 0, 1), realised=realised.transpose(2, 0, 1))
+
+
+def expected_draws(
+    model: HazardModel, table: FeatureTable, *, cuts: Sequence[Groups], retention: Floats, seed: int
+) -> list[Floats]:
+    """`group_draws(...).expected` of several cuts of the same rows at once: draws x groups x months each.
+
+    `retention` (n x 60) is the fitted R of the rows. A group of more than some 300 accounts is drawn by a
+    sample of them, each taken with a probability in proportion to what it weighs in the group that needs
+    it most, and weighted up by it: the spread of the sum is that of the coefficients, which 300 accounts
+    tell as well as 30,000. A sample's draws are moved by the ratio of the group's fitted sum to its own.
+    Groups of fewer are drawn whole, and not moved.
+    """
+    rows, share = sample_accounts(table.account, cuts)
+    coefficients = _draw_coefficients(model, n_draws=N_DRAWS, seed=seed)
+    sampled = [Groups(cut.group[rows], cut.weight[rows] / share, cut.n_groups) for cut in cuts]
+    sums = [np.zeros((cut.n_groups, FORECAST_MONTHS, N_DRAWS)) for cut in cuts]
+    for chunk in row_chunks(len(rows)):
+        for part, kept in _draw_retention(model, take_rows(table, rows[chunk]), coefficients=coefficients):
+            for i, sample in enumerate(sampled):
+                sums[i] += np.tensordot(_members(sample, chunk[part]), kept, axes=1)
+    if len(rows) < len(table.account):
+        for i, sample in enumerate(sampled):
+            drawn, fitted = sum_by_group(sample, retention[rows]), sum_by_group(cuts[i], retention)
+            sums[i] *= np.divide(fitted, drawn, out=np.ones(fitted.shape), where=drawn > 0)[:, :, None]
+    return [total.transpose(2, 0, 1) for total in sums]
+
+
+def sum_by_group(groups: Groups, values: Floats) -> Floats:
+    """The sum of weight x values (n x months) of each group, groups x months."""
+    sums = np.zeros((groups.n_groups, values.shape[1]))
+    order = np.argsort(groups.group, kind="stable")
+    for rows in np.array_split(order, len(order) // 10_000 + 1):
+        if len(rows):
+            found, starts = np.unique(groups.group[rows], return_index=True)
+            sums[found] += np.add.reduceat(values[rows] * groups.weight[rows][:, None], starts, axis=0)
+    return sums
+
+
+def sample_accounts(account: Ints, cuts: Sequence[Groups], *, fewest: int = FEWEST_DRAWN) -> tuple[Ints, Floats]:
+    """The rows to draw, and with what probability each was taken: 1 where each group has at most `fewest`.
+
+    Chosen by a hash of the account, so that the order of rows has no say.
+    """
+    share = np.zeros(len(account))
+    for cut in cuts:
+        count = np.bincount(cut.group, minlength=cut.n_groups)[cut.group]
+        total = np.bincount(cut.group, cut.weight, cut.n_groups)[cut.group]
+        even = np.where(total > 0, cut.weight / np.maximum(total, 1e-300), 1.0 / np.maximum(count, 1))
+        share = np.maximum(share, np.where(count <= fewest, 1.0, np.minimum(1.0, fewest * even)))
+    hashed = ((account.astype(np.uint64) + np.uint64(1)) * _HASH) >> np.uint64(40)
+    rows = np.flatnonzero(hashed.astype(np.float64) < share * 2.0**24)
+    return rows, share[rows]
+
+
+def _members(groups: Groups, rows: Ints) -> Floats:
+    is_member: Bools = groups.group[rows] == np.arange(groups.n_groups)[:, None]
+    members: Floats = is_member * groups.weight[rows]
+    return members
+
+
+def _draw_retention(model: HazardModel, table: FeatureTable, *, coefficients: Floats) -> Iterator[tuple[Ints, Floats]]:
+    """A few rows at a time, and R of each by month and draw (rows x months x draws)."""
+    inputs = build_inputs(model, table, months=FORECAST_MONTHS)
+    power = _centring_power(model, inputs)
+    exposed = 1.0 - inputs.clock.committed
+    draws, size, terms = coefficients.shape
+    by_feature = coefficients.reshape(draws * size, terms).T
+    for start in range(0, len(table.account), _AT_ONCE):
+        rows = np.arange(start, min(start + _AT_ONCE, len(table.account)))
+        drawn = (inputs.z[rows] @ by_feature).reshape(len(rows), draws, size).transpose(0, 2, 1)
+        kept = inputs.phi[rows] @ np.ascontiguousarray(drawn)
+        kept = 1.0 - expit(kept) * exposed[rows][:, :, None]
+        for month in range(1, FORECAST_MONTHS):
+            kept[:, month] *= kept[:, month - 1]
+        kept **= power[rows][:, :, None]
+        for month in range(1, FORECAST_MONTHS):
+            np.minimum(kept[:, month], kept[:, month - 1], out=kept[:, month])
+        yield rows, kept
+
+
+def _centring_power(model: HazardModel, part: Inputs) -> Floats:
+    """The power (n x months) that makes drawn curves scatter about the fitted, calibrated one.
+
+    Plainly they expect up to a tenth more churn, hazards being convex; log(-log R) is taken as normal.
+    """
+    at_risk = part.hazard(model.theta) * (1.0 - part.clock.committed)
+    exposure = -np.log(np.clip(surviving(at_risk), 1e-300, 1.0 - 1e-12))
+    sd = log_curve_sd(at_risk, part.phi, covariance=clock_covariance(model, part.z)) / exposure
+    nodes, weights = np.polynomial.hermite_e.hermegauss(12)
+    mean = sum(w * np.exp(-exposure * np.exp(sd * x)) for x, w in zip(nodes, weights / weights.sum(), strict=True))
+    return np.asarray(exposure / -np.log(np.clip(mean, 1e-300, 1.0 - 1e-13)))
+
+
+def _draw_coefficients(model: HazardModel, *, n_draws: int, seed: int) -> Floats:
+    normal = np.random.default_rng([seed, 0]).standard_normal((n_draws, len(model.mode)))
+    scaled = normal @ np.linalg.cholesky(model.covariance).T * model.options.posterior_scale
+    return model.place_terms((model.mode + scaled) @ model.to_terms.T)

@@ -16,6 +16,7 @@ from app.queries.audit import GENESIS
 
 # Any constant will do, as long as nothing else in the database uses the same one.
 CHAIN_LOCK = 7_365_222
+BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,16 @@ def _bytes(head: str | None) -> bytes | None:
 
 
 def _entries(session: Session) -> Iterator[AuditEntry]:
-    statement = select(AuditEntry).order_by(AuditEntry.id).execution_options(yield_per=1_000)
-    return iter(session.scalars(statement))
+    """All of them, the first first, a batch at a time: whoever stops half-way leaves no cursor open."""
+    last_id = 0
+    while True:
+        batch = select(AuditEntry).where(AuditEntry.id > last_id).order_by(AuditEntry.id).limit(BATCH)
+        entries = session.scalars(batch).all()
+        yield from entries
+        if len(entries) < BATCH:
+            return
+        last_id = entries[-1].id
+        session.expunge_all()  # or a long chain would stay in memory whole
 
 
 def _digest(entry: AuditEntry, before: bytes) -> bytes:

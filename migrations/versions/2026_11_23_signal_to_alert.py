@@ -19,6 +19,9 @@ TRIGGERS = {
     "sqlite": [
         f"CREATE TRIGGER audit_entries_no_{act} BEFORE {act} ON audit_entries BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
         for act in ("update", "delete")
+    ]
+    + [  # INSERT OR REPLACE takes a row away without asking the trigger against DELETE
+        f"CREATE TRIGGER audit_entries_no_replace BEFORE INSERT ON audit_entries WHEN EXISTS (SELECT 1 FROM audit_entries WHERE id = NEW.id OR digest = NEW.digest) BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"  # noqa: S608  all of it is here
     ],
     "postgresql": [
         (

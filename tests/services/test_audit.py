@@ -58,8 +58,8 @@ def test_a_chain_of_several_batches_is_walked_to_its_end(engine: Engine) -> None
         for number in range(BATCH + 5):
             record_act(session, Act("test", f"thing:{number}"), actor="command", at=NOON)
     assert verify(engine).entries == BATCH + 5
-    tamper(engine, f"UPDATE audit_entries SET actor = 'nobody' WHERE id = {BATCH + 2}")
-    assert verify(engine).broken_id == BATCH + 2
+    tamper(engine, "UPDATE audit_entries SET actor = 'nobody' WHERE subject = 'thing:1001'")
+    assert verify(engine).broken_id == 1002
 
 
 def test_an_empty_chain_fits(engine: Engine) -> None:

@@ -11,13 +11,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.models.events import EventSource, Membership, RefusedEvents
+from app.queries.event_columns import ARRIVAL_LOCK
 from app.queries.events import find_memberships, find_sources
 from app.services.event_reading import Delivery, Refused
 from app.services.identities import record_identities
 
-# Held, shared, from before an event gets its id until it is committed. Whoever holds it alone knows that no
-# event with a lower id than the highest will still appear.
-ARRIVAL_LOCK = 7_365_223
 COLUMNS = (
     "event_key",
     "source_id",

@@ -1,7 +1,7 @@
 """Changing the company's settings."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import available_timezones
@@ -9,6 +9,7 @@ from zoneinfo import available_timezones
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.domain.event_times import LATE_LIMIT_DAYS
 from app.domain.money import MINOR_DIGITS
 from app.errors import Conflict, Invalid
 from app.models.contracts import ContractLineVersion
@@ -22,7 +23,14 @@ from app.services.versions import record_dated_versions
 FIXED = frozenset({"reporting_currency", "reporting_timezone", "fiscal_year_start_month"})
 
 # From, to: both included.
-WHOLE = {"fiscal_year_start_month": (1, 12), "grace_days": (0, 365), "ltv_horizon_months": (1, 60)}
+WHOLE = {
+    "fiscal_year_start_month": (1, 12),
+    "grace_days": (0, 365),
+    "ltv_horizon_months": (1, 60),
+    "event_retention_days": (LATE_LIMIT_DAYS + 10, 3_650),  # an event that comes late, and again, is known so long
+    "flags_a_night": (0, 10_000),
+    "flags_an_account": (0, 100),
+}
 DECIMAL = {
     "gross_margin": (Decimal(0), Decimal(1)),
     "annual_discount_rate": (Decimal(0), Decimal(5)),
@@ -54,8 +62,8 @@ def _encoded(name: str, value: Any) -> Any:
         return int(_within(name, value, bounds=WHOLE[name], whole=True))
     if name in DECIMAL:
         return str(_within(name, value, bounds=DECIMAL[name]))
-    if name == "tracked_from":
-        return _day(value)
+    if name in TEXT:
+        return TEXT[name](value)
     choices = MINOR_DIGITS if name == "reporting_currency" else available_timezones()
     if value not in choices:
         example = "an ISO 4217 code such as EUR" if name == "reporting_currency" else "a zone such as Asia/Tokyo"
@@ -79,6 +87,17 @@ def _day(value: Any) -> str:
         return date.fromisoformat(str(value)).isoformat()
     except ValueError:
         raise Invalid(f"tracked_from cannot be {value!r}; give a date such as 2024-01-01.") from None
+
+
+def _time(value: Any) -> str:
+    text = str(value)
+    try:
+        return text if text == "off" else time.fromisoformat(text).strftime("%H:%M")
+    except ValueError:
+        raise Invalid(f"night_at cannot be {value!r}; give a time such as 02:00, or off.") from None
+
+
+TEXT = {"tracked_from": _day, "night_at": _time}
 
 
 def _refuse_change_of_fixed(session: Session, values: Mapping[str, Any]) -> None:

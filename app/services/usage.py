@@ -160,8 +160,8 @@ class _Names:
     def __init__(self, session: Session, change: Change, *, source: Source, rows: Sequence[UsageDayRow]) -> None:
         products = dict.fromkeys({row.product for row in rows if row.product}, True)
         self._products = ensure_products(session, change, source=source, recurring=products)
-        self._metrics = _ensure_names(session, UsageMetric, names={row.metric for row in rows})
-        self._features = _ensure_names(session, UsageFeature, names={row.feature for row in rows if row.feature})
+        self._metrics = ensure_names(session, UsageMetric, names={row.metric for row in rows})
+        self._features = ensure_names(session, UsageFeature, names={row.feature for row in rows if row.feature})
         self._prefix = blake2b(f"{source.system}\x1f".encode(), digest_size=16)
 
         self._source = source
@@ -199,9 +199,10 @@ def _subscription(lines: Sequence[KnownLine]) -> Subscription:
     return Subscription(lines[0].account_id, product, min(line.starts_on for line in lines), last)
 
 
-def _ensure_names(
+def ensure_names(
     session: Session, table: type[UsageMetric] | type[UsageFeature], *, names: Collection[str]
 ) -> dict[str, int]:
+    """The ids of metrics or features by name; those that are new are added."""
     known = dict(_numbered(session, table, names=names))
     missing = sorted(set(names) - set(known))
     if not missing:

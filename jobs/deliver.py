@@ -7,8 +7,8 @@ messages. Any number of sweeps may run at once, on one machine or on several.
 
 import logging
 import os
+import platform
 import random
-import socket
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -81,7 +81,7 @@ class _Sweep:
     def __init__(self, work: Work, pool: ThreadPoolExecutor, *, draw: Callable[[], float]) -> None:
         self.work, self.pool, self.draw = work, pool, draw
         self.sender = Sender.of(work.settings, work.clock)
-        self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"[-100:]
+        self.name = f"{platform.node()}:{os.getpid()}:{uuid4().hex[:8]}"[-100:]
         self.claims_until = work.clock() + NOTHING_CLAIMED_AFTER
         self.in_flight: dict[Future[Sent | None], Claimed] = {}
         self.taken: Counter[int] = Counter()

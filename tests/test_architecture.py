@@ -32,6 +32,19 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
     "integrations": ("app.models", "app.services", "app.queries", "app.schemas", "app.db", "flask", "sqlalchemy"),
 }
 LIFELINES_IN = {"app.domain.kaplan_meier", "jobs.challengers"}
+# What can open a connection, or listen for one. The way out is the guarded client; a new client goes through it.
+NETWORK = (
+    *("socket", "ssl", "_socket", "_ssl", "socketserver", "asyncio", "selectors", "select"),
+    *("http.client", "http.server", "urllib.request", "xmlrpc", "ftplib", "smtplib", "poplib", "imaplib", "telnetlib"),
+    *("requests", "urllib3", "httpx", "aiohttp", "websockets", "webbrowser"),
+)
+IMPORTING = {"__import__", "import_module"}
+NETWORK_IN = {
+    "integrations.http_client": ("http.client", "socket", "ssl"),
+    "integrations.targets": ("socket",),  # the one look-up
+    "integrations.webhooks.receiver": ("http.server",),  # listens on loopback
+    "app.cli.serving": ("socket",),  # whether the port is free
+}
 # The same layer, side by side: neither imports the other.
 APART = (("app.api", "app.web"), ("app.models", "app.schemas"))
 
@@ -99,6 +112,25 @@ def test_integrations_know_only_money_of_ours(name: str) -> None:
 def test_lifelines_and_pandas_are_kept_in_their_places(name: str) -> None:
     if name not in LIFELINES_IN:
         assert not any(within(other, "lifelines") or within(other, "pandas") for other in IMPORTS[name])
+
+
+def names_imported(name: str) -> set[str]:
+    """Every module and name that a file imports, also by a call with its name as a text."""
+    found = set(IMPORTS[name])
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        if isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in IMPORTING:
+            found |= {str(each.value) for each in node.args if isinstance(each, ast.Constant)}
+    return found
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_guarded_client_is_the_only_way_out(name: str) -> None:
+    allowed = NETWORK_IN.get(name, ())
+    for other in names_imported(name):
+        if any(within(other, module) for module in NETWORK):
+            assert any(within(other, module) for module in allowed), f"{name} can reach the network by {other}"
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if within(name, "app.domain")])

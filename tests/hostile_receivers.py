@@ -16,7 +16,7 @@ class Receiver:
     """Listens until it is closed; each connection is handled by a thread of its own."""
 
     behave: Callable[["Receiver", socket.socket], None]
-    listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
+    listener: socket.socket
     requests: list[bytes] = field(default_factory=list)
     sent_bytes: int = 0
     closing: threading.Event = field(default_factory=threading.Event)
@@ -62,8 +62,10 @@ class Receiver:
 
 
 @contextlib.contextmanager
-def receiving(behave: Callable[[Receiver, socket.socket], None]) -> Iterator[Receiver]:
-    receiver = Receiver(behave)
+def receiving(
+    behave: Callable[[Receiver, socket.socket], None], listener: socket.socket | None = None
+) -> Iterator[Receiver]:
+    receiver = Receiver(behave, listener or socket.create_server(("127.0.0.1", 0)))
     thread = threading.Thread(target=receiver.listen, daemon=True)
     thread.start()
     try:

@@ -48,6 +48,17 @@ def test_a_message_arrives_as_it_was_and_the_status_is_told() -> None:
     }
 
 
+def test_an_address_of_ipv6_is_reached_and_named_in_brackets() -> None:
+    try:
+        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with receiving(hostile.answer(hostile.OK), listener) as receiver:
+        url, policy = f"http://[::1]:{receiver.port}/", Policy(private_targets=("::1",))
+        assert send(url, policy=policy).status == 200
+    assert f"Host: [::1]:{receiver.port}\r\n".encode() in receiver.requests[0]
+
+
 ANSWERED: dict[str, tuple[Behaviour, int]] = {
     "410": (hostile.status("410 Gone"), 410),
     "429": (hostile.status("429 Too Many Requests"), 429),

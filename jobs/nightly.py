@@ -5,6 +5,7 @@ from datetime import date
 from jobs.compare import compare_with_published
 from jobs.evaluate import evaluate_model
 from jobs.fit import fit_churn
+from jobs.flag import flag_opportunities
 from jobs.night import Night
 from jobs.publish import publish_scores
 from jobs.score import score_accounts
@@ -19,6 +20,7 @@ STEPS: tuple[Step[Night], ...] = (
     Step("evaluate", evaluate_model),
     Step("compare", compare_with_published),
     Step("publish", publish_scores),
+    Step("flag", flag_opportunities),
 )
 
 

@@ -11,6 +11,7 @@ ARR, BOOKINGS = "arr", "bookings"  # what the worth is measured in
 
 FLAGGED, SNOOZED, ACCEPTED, REJECTED = "flagged", "snoozed", "accepted", "rejected"
 WON, LOST, LAPSED = "won", "lost", "lapsed"
+UNDECIDED = frozenset({FLAGGED, SNOOZED, ACCEPTED})  # of these there is at most one for an account and a product
 STATES = (FLAGGED, SNOOZED, ACCEPTED, REJECTED, WON, LOST, LAPSED)
 
 ACCEPT, REJECT, SNOOZE, WIN, LOSE, UNDO = "accept", "reject", "snooze", "win", "lose", "undo"

@@ -18,7 +18,7 @@ RECENT_MONTHS = 6  # in which a candidate was sold or first offered, and adoptio
 SHRINK_ADOPTION = 20  # non-owners that adopt at the average rate, added to those of each product
 SHRINK_LIFT = 10  # joint owners as chance would have them, added to those of each pair
 LIFT_WEIGHT = 3.0
-MEDIUM_ODDS, HIGH_ODDS = 2.0, 5.0  # times those of an average account and product
+MEDIUM_ODDS, HIGH_ODDS = 3.0, 10.0  # times those of an average pair of account and product
 LEAST_ADOPTERS = 5
 CHUNK = 4_096  # accounts whose scores are in memory at once
 
@@ -77,10 +77,6 @@ class Market:
         left = self.non_owners[self.candidates] - self.adopters[self.candidates]
         logit: Floats = np.log(taken) - np.log(left + SHRINK_ADOPTION * (1.0 - self.average_rate))
         return logit
-
-    @property
-    def average_logit(self) -> float:
-        return float(np.log(self.average_rate) - np.log1p(-self.average_rate))
 
     @property
     def log_lift(self) -> Floats:
@@ -159,43 +155,38 @@ class Ranked:
     product: NDArray[np.int64]  # accounts x top
     score: Floats  # accounts x top
     lift: Floats  # accounts x top: the mean log lift in it
+    average: (
+        float  # the mean score of all pairs of these accounts and candidates that are not owned; NaN: there are none
+    )
 
 
 def rank_products(market: Market, sales: FirstSales, *, accounts: Ints, top: int) -> Ranked:
     """The `top` best candidates of each of these accounts, never one that it owns."""
-    parts = [_rank(market, sales, accounts=chunk, top=top) for chunk in _chunks(accounts)]
-    empty = Ranked(accounts[:0], np.zeros((0, top), dtype=np.int64), np.zeros((0, top)), np.zeros((0, top)))
-    every = [empty, *parts]
-    return Ranked(
-        accounts,
-        np.concatenate([part.product for part in every]),
-        np.concatenate([part.score for part in every]),
-        np.concatenate([part.lift for part in every]),
-    )
-
-
-def _rank(market: Market, sales: FirstSales, *, accounts: Ints, top: int) -> Ranked:
-    owned = sales.owned_by(accounts)
-    score = score_pairs(market, owned)
-    best = np.argsort(-score, axis=1, kind="stable")[:, :top]
-    beyond = ((0, 0), (0, top - best.shape[1]))
-    found, lift = (np.take_along_axis(each, best, axis=1) for each in (score, mean_log_lift(market, owned)))
-    product = np.where(np.isfinite(found), market.candidates[best], -1)
-    return Ranked(
-        accounts,
-        np.pad(product, beyond, constant_values=-1),
-        np.pad(found, beyond, constant_values=-np.inf),
-        np.pad(lift, beyond, constant_values=0.0),
-    )
+    products, scores, lifts = [np.zeros((0, top), dtype=np.int64)], [np.zeros((0, top))], [np.zeros((0, top))]
+    total, pairs = 0.0, 0
+    for chunk in _chunks(accounts):
+        owned = sales.owned_by(chunk)
+        score = score_pairs(market, owned)
+        is_open = np.isfinite(score)
+        total, pairs = total + float(score[is_open].sum()), pairs + int(is_open.sum())
+        best = np.argsort(-score, axis=1, kind="stable")[:, :top]
+        beyond = ((0, 0), (0, top - best.shape[1]))
+        found, lift = (np.take_along_axis(each, best, axis=1) for each in (score, mean_log_lift(market, owned)))
+        product = np.where(np.isfinite(found), market.candidates[best], -1)
+        products.append(np.pad(product, beyond, constant_values=-1))
+        scores.append(np.pad(found, beyond, constant_values=-np.inf))
+        lifts.append(np.pad(lift, beyond, constant_values=0.0))
+    average = total / pairs if pairs else np.nan
+    return Ranked(accounts, np.concatenate(products), np.concatenate(scores), np.concatenate(lifts), average)
 
 
 def product_likelihood(market: Market, ranked: Ranked) -> NDArray[np.object_]:
-    """accounts x top: `medium` at twice the odds of an average pair, `high` at five times, else None.
+    """accounts x top: `medium` at three times the odds of tonight's average pair, `high` at ten times, else None.
 
-    That is, where the score lies log 2 or log 5 above the logit of the average rate of adoption. Only of
-    a product that five accounts took in the recent months, and that owners of the same take more often.
+    That is, where the score lies log 3 or log 10 above the average. Only of a product that five accounts
+    took in the recent months, and that the owners of what the account has take more often than others.
     """
-    above = ranked.score - market.average_logit
+    above = ranked.score - ranked.average
     has_evidence = (ranked.product >= 0) & (market.adopters[ranked.product] >= LEAST_ADOPTERS) & (ranked.lift > 0)
     words = np.full(above.shape, None, dtype=object)
     words[has_evidence & (above >= np.log(MEDIUM_ODDS))] = MEDIUM

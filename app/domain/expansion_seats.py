@@ -12,9 +12,10 @@ from app.domain.months import Days, Ints
 WINDOW_DAYS = 30
 WINDOWS = 6  # the last of them ends the day before `as_of`
 LEAST_WINDOWS = 3  # with fewer there is no slope
+SETTLING_DAYS = 90
 FRESH_DAYS = 7  # a feed that has been silent for longer says nothing of today
 FULL, FILLING = 0.85, 0.75  # shares of the seats
-CROWDED = 0.9
+CROWDED, PACKED = 0.9, 0.95
 SOON_MONTHS = 3.0
 ROOM = 0.8  # the share of the seats in use once the seats asked for are there
 AHEAD_WINDOWS = 6.0  # for which there are to be seats enough
@@ -50,7 +51,9 @@ def windows_of(day: Days, *, as_of: date) -> Ints:
 
 
 def known_windows(live_since: Days, *, first_day: np.datetime64, last_day: np.datetime64, as_of: date) -> Bools:
-    """accounts x WINDOWS: whether the account was live and the feed there all through the window.
+    """accounts x WINDOWS: whether the account had settled in, and the feed was there, all through the window.
+
+    An account settles in for its first 90 days: that more and more people come then says nothing of later.
 
     `first_day` and `last_day` are those of the feed, of any account. A feed that has been silent for
     more than a week leaves nothing known.
@@ -58,7 +61,7 @@ def known_windows(live_since: Days, *, first_day: np.datetime64, last_day: np.da
     starts = np.datetime64(as_of) - WINDOW_DAYS * np.arange(WINDOWS, 0, -1)
     if np.isnat(last_day) or (np.datetime64(as_of) - last_day).astype(int) > FRESH_DAYS:
         return np.zeros((len(live_since), WINDOWS), dtype=np.bool_)
-    result: Bools = np.maximum(live_since, first_day)[:, None] <= starts
+    result: Bools = np.maximum(live_since + SETTLING_DAYS, first_day)[:, None] <= starts
     return result
 
 
@@ -89,11 +92,11 @@ def measure_pressure(use: SeatUse) -> SeatPressure:
 def seat_likelihood(pressure: SeatPressure) -> list[str | None]:
     """`medium`: 85 % of the seats in use, or 75 % and full within three windows of 30 days at this slope.
 
-    `high`: 90 % in use in the last window and in the one before it, and not falling. None: nothing to say.
+    `high`: 95 % in the last window, or 90 % in it and in the one before. None: nothing to say.
     """
     soon = (pressure.share >= FILLING) & (pressure.windows_left <= SOON_MONTHS)
     medium = (pressure.share >= FULL) | soon
-    high = (pressure.share >= CROWDED) & (pressure.share_before >= CROWDED) & (pressure.slope >= 0)
+    high = (pressure.share >= PACKED) | ((pressure.share >= CROWDED) & (pressure.share_before >= CROWDED))
     return [HIGH if is_high else MEDIUM if is_medium else None for is_high, is_medium in zip(high, medium, strict=True)]
 
 

@@ -6,7 +6,6 @@ from fractions import Fraction
 
 from app.domain.money import divide_half_even
 
-OWN, SEGMENT, ALL, LIST = "own", "segment", "all", "list"  # where a price is from
 LEAST_SALES = 3  # of a segment, for its own price
 
 
@@ -15,8 +14,8 @@ class Price:
     """`minor` is a year's ARR of a recurring product, or the booking of one that is sold once."""
 
     minor: int
-    source: str  # own, segment, all, list
-    sales: int  # how many it is the median of
+    segment: str | None  # whose sales it is the median of; None: of all accounts
+    sales: int
 
 
 def seats_worth(arr_minor: int, seats: Fraction, *, quantity: int) -> int:
@@ -41,23 +40,21 @@ def median_minor(amounts: Sequence[int]) -> int:
 
 
 def typical_prices(
-    sales: Mapping[tuple[int, str | None], Sequence[int]], list_prices: Mapping[int, int]
+    sales: Mapping[tuple[int, str | None], Sequence[int]],
 ) -> dict[tuple[int, str | None], Price]:
-    """The price by (product, segment) from recent sales' amounts, each more general one as a fallback.
+    """By (product, segment) the median of recent sales' amounts.
 
-    The median of the segment's sales where there are three, under (product, segment); of all sales
-    where there is any, else the list price, under (product, None). A product without any is left out.
+    That of the segment where it has three sales, under (product, segment); that of all sales under
+    (product, None). A product without a sale is left out.
     """
     found: dict[tuple[int, str | None], Price] = {}
     every: dict[int, list[int]] = {}
     for (product, segment), amounts in sales.items():
         every.setdefault(product, []).extend(amounts)
         if segment is not None and len(amounts) >= LEAST_SALES:
-            found[product, segment] = Price(median_minor(amounts), SEGMENT, len(amounts))
-    for product, minor in list_prices.items():
-        found[product, None] = Price(minor, LIST, 0)
+            found[product, segment] = Price(median_minor(amounts), segment, len(amounts))
     for product, amounts in every.items():
-        found[product, None] = Price(median_minor(amounts), ALL, len(amounts))
+        found[product, None] = Price(median_minor(amounts), None, len(amounts))
     return found
 
 

@@ -39,6 +39,8 @@ ADD_ONS = (
     Product("ADD-COMPLIANCE", "Compliance", "Compliance", "flat", 80.0),
 )
 _ADD_ON_SIZE = np.array([1.0, 4.0, 16.0])  # price by segment, of the list price
+# By segment and add-on, about 1 on average: large companies have auditors.
+_ADD_ON_TASTE = np.array([[1.1, 0.8, 0.5], [1.0, 1.3, 0.8], [0.7, 1.0, 3.2]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ def draw_customers(rng: np.random.Generator, profile: Profile) -> Customers:
         is_annual=is_annual,
         is_committed=is_annual & (rng.random(n) < np.array([0.3, 0.5, 0.8])[segment]),
         add_on_prices=np.array([a.monthly_price_usd for a in ADD_ONS]) * _ADD_ON_SIZE[segment][:, None],
+        add_on_taste=_ADD_ON_TASTE[segment],
         live=np.zeros(n, dtype=bool),
         joined=np.full(n, NEVER),
         onboards_late=np.zeros(n, dtype=bool),

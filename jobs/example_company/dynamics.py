@@ -34,6 +34,7 @@ class Customers:
     is_annual: Bools
     is_committed: Bools
     add_on_prices: Floats  # customers x add-ons, a month, in the reporting currency
+    add_on_taste: Floats  # customers x add-ons: how much likelier than on average it is to buy each
     live: Bools
     joined: Ints  # month in which the present spell began
     onboards_late: Bools  # of the present spell
@@ -131,7 +132,7 @@ def start_spells(customers: Customers, starting: Bools, *, month: int, rng: np.r
     customers.decision[starting] = UNDECIDED
     customers.engagement[starting] = rng.normal(0.0, ENGAGEMENT_SD, n) - 0.4 * onboards_late
     customers.seats[starting] = np.ceil(customers.people[starting] * rng.uniform(1.0, 1.35, n)).astype(np.int64)
-    customers.add_ons[starting] = rng.random((n, customers.add_ons.shape[1])) < 0.1
+    customers.add_ons[starting] = rng.random((n, customers.add_ons.shape[1])) < 0.1 * customers.add_on_taste[starting]
 
 
 def _felt(engagement: Floats) -> Floats:
@@ -171,7 +172,7 @@ def _add_seats(customers: Customers, free: Bools, *, rng: np.random.Generator) -
 
 def _buy_add_ons(customers: Customers, free: Bools, *, rng: np.random.Generator) -> Bools:
     u = customers.quality + customers.engagement
-    chance = 0.003 * np.exp(0.5 * np.clip(u, -3.0, 3.0))[:, None]
+    chance = 0.003 * np.exp(0.5 * np.clip(u, -3.0, 3.0))[:, None] * customers.add_on_taste
     bought: Bools = free[:, None] & ~customers.add_ons & (rng.random(customers.add_ons.shape) < chance)
     customers.add_ons |= bought
     return bought

@@ -34,7 +34,8 @@ def customers(n=1, **changes):
         "price_rise": 0.0,
     } | changes
     columns = {name: np.full(n, value) for name, value in usual.items()}
-    return Customers(add_on_prices=np.full((n, 2), 50.0), add_ons=np.zeros((n, 2), dtype=bool), **columns)
+    flat = {"add_on_prices": np.full((n, 2), 50.0), "add_on_taste": np.ones((n, 2))}
+    return Customers(**flat, add_ons=np.zeros((n, 2), dtype=bool), **columns)
 
 
 def expit(x):

@@ -1,0 +1,201 @@
+"""Which accounts run out of seats: how many they use by the company's usage, and what more seats are worth."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from app.domain.contracts import LineState, line_state
+from app.domain.expansion_moves import ARR, UPSELL
+from app.domain.expansion_seats import (
+    WINDOWS,
+    SeatPressure,
+    SeatUse,
+    known_windows,
+    measure_pressure,
+    seat_likelihood,
+    seats_to_add,
+    windows_of,
+)
+from app.domain.expansion_words import Evidence
+from app.domain.expansion_worth import seats_worth
+from app.domain.features import Facts, Floats
+from app.domain.fx import MissingRate, RateTable
+from app.domain.money import Money
+from app.domain.months import Days, Ints
+from app.queries.contract_lines import RecurringLine, load_recurring_lines
+from app.queries.expansion_facts import load_distinct_people
+from app.queries.facts import Known
+from app.queries.fx import load_rates
+from app.queries.ids import BATCH
+from app.services.expansion_raising import Finding
+
+PEOPLE = "active_people"
+SEAT = "seat"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """The accounts that pay for seats, with how they use them; `is_distinct` where people were told apart."""
+
+    account_id: Ints
+    use: SeatUse
+    is_distinct: np.ndarray[tuple[int], np.dtype[np.bool_]]
+
+    def take(self, rows: Ints) -> "Measured":
+        use = SeatUse(self.use.people[rows], self.use.seats[rows])
+        return Measured(self.account_id[rows], use, self.is_distinct[rows])
+
+
+def find_upsell(session: Session, known: Known, *, facts: Facts, open_to: Ints) -> list[Finding]:
+    """A finding for each of the accounts `open_to` (sorted ids) whose seats fill up."""
+    measured = measure_seats(session, known, facts=facts)
+    measured = measured.take(np.flatnonzero(np.isin(measured.account_id, open_to)))
+    pressure = measure_pressure(measured.use)
+    words = seat_likelihood(pressure)
+    rows = [row for row, word in enumerate(words) if word is not None]
+    lines = _seat_lines(session, known, account_ids=measured.account_id[rows].tolist())
+    rates = load_rates(session, known_at=known.known_at)
+    quantity = seats_to_add(measured.use, pressure)
+    found = []
+    for row in rows:
+        sold = _main_product(lines.get(int(measured.account_id[row]), ()), known=known, rates=rates)
+        if sold is None:
+            continue
+        amount = seats_worth(sold.arr_minor, sold.seats, quantity=int(quantity[row]))
+        asked = _asked(sold, known, quantity=int(quantity[row]))
+        found.append(
+            Finding(
+                account_id=int(measured.account_id[row]),
+                motion=UPSELL,
+                product_id=sold.product_id,
+                likelihood=str(words[row]),
+                score=float(pressure.share[row]),
+                quantity=int(quantity[row]),
+                measure=ARR,
+                amount_minor=amount,
+                explain=partial(_explain, measured, pressure, row=row, asked=asked),
+            )
+        )
+    return [finding for finding in found if finding.amount_minor > 0]
+
+
+def measure_seats(session: Session, known: Known, *, facts: Facts) -> Measured:
+    """Seats paid for on the night's date, and people in each of the six windows before it.
+
+    People are those told apart by their own events where there are any, else those of the busiest day.
+    """
+    as_of = np.datetime64(known.as_of)
+    lines = facts.lines
+    is_live = np.isnat(lines.replaced_on) & (lines.starts_on <= as_of) & ~(lines.stops_on <= as_of)
+    counted = is_live & ~np.isnan(lines.seats)
+    seats: Floats = np.bincount(lines.account[counted], lines.seats[counted], len(facts.account_ids)).astype(np.float64)
+    spells = facts.spells
+    since = np.full(len(facts.account_ids), np.datetime64("NaT", "D"))
+    running = np.isnat(spells.ended_on)
+    since[spells.account[running]] = spells.started_on[running]
+    people, first_day, last_day = _busiest_days(facts, known)
+    is_distinct = np.zeros(len(facts.account_ids), dtype=np.bool_)
+    place = {account_id: row for row, account_id in enumerate(facts.account_ids.tolist())}
+    for account_id, own in load_distinct_people(session, known).items():
+        if (row := place.get(account_id)) is not None:
+            people[row], is_distinct[row] = own, own[-1] > 0
+    can_be_known = known_windows(since, first_day=first_day, last_day=last_day, as_of=known.as_of)
+    people[~can_be_known] = np.nan
+    rows = np.flatnonzero(seats > 0)
+    return Measured(facts.account_ids, SeatUse(people, seats), is_distinct).take(rows)
+
+
+def _busiest_days(facts: Facts, known: Known) -> tuple[Floats, np.datetime64, np.datetime64]:
+    """accounts x windows: people on the busiest day, 0 where nobody was; and the feed's first and last day."""
+    usage, as_of = facts.usage, np.datetime64(known.as_of)
+    people = np.zeros((len(facts.account_ids), WINDOWS))
+    nothing = np.datetime64("NaT", "D")
+    if PEOPLE not in facts.usage_metrics:
+        return people, nothing, nothing
+    own = (usage.metric == facts.usage_metrics.index(PEOPLE)) & (usage.day < as_of) & (usage.available_on < as_of)
+    day = usage.day[own]
+    if not len(day):
+        return people, nothing, nothing
+    first_day, last_day = day.min(), day.max()
+    window = windows_of(day, as_of=known.as_of)
+    recent = window >= 0
+    span = int((as_of - first_day).astype(np.int64)) + 1
+    cell = usage.account[own][recent] * span + (day[recent] - first_day).astype(np.int64)
+    cells, where = np.unique(cell, return_inverse=True)
+    a_day = np.bincount(where, usage.amount[own][recent], len(cells))  # a late event is a row of its own
+    on: Days = first_day + (cells % span).astype("timedelta64[D]")
+    np.maximum.at(people, (cells // span, windows_of(on, as_of=known.as_of)), a_day)
+    return people, first_day, last_day
+
+
+def _explain(measured: Measured, pressure: SeatPressure, *, row: int, asked: Evidence) -> list[Evidence]:
+    use = measured.use
+    evidence: list[Evidence] = [
+        {
+            "kind": "seats_in_use",
+            "people": float(use.people[row, -1]),
+            "seats": float(use.seats[row]),
+            "counted": "distinct" if measured.is_distinct[row] else "busiest_day",
+        }
+    ]
+    months = int((~np.isnan(use.people[row])).sum())
+    slope, left = round(float(pressure.slope[row]), 1), float(pressure.windows_left[row])
+    if slope > 0:
+        evidence.append({"kind": "growth", "people_a_month": slope, "months": months})
+    if slope > 0 and np.isfinite(left) and left <= 12:
+        evidence.append({"kind": "limit", "months_left": round(left, 1)})
+    return [*evidence, asked]
+
+
+@dataclass(frozen=True, slots=True)
+class SeatProduct:
+    """What an account pays a year for the seats of one product, in the reporting currency."""
+
+    product_id: int
+    arr_minor: int
+    seats: Fraction
+
+
+def _main_product(lines: Sequence[RecurringLine], *, known: Known, rates: RateTable) -> SeatProduct | None:
+    """The product with the most seats; None where its price has no exchange rate."""
+    arr: dict[int, int] = {}
+    seats: dict[int, Fraction] = {}
+    currency = known.settings.reporting_currency
+    try:
+        for line in lines:
+            paid = rates.convert(Money(line.life.line.arr_minor, line.currency), currency, on=known.as_of)
+            arr[line.product_id] = arr.get(line.product_id, 0) + paid.minor
+            seats[line.product_id] = seats.get(line.product_id, Fraction(0)) + Fraction(line.quantity)
+    except MissingRate:
+        return None
+    main = max(seats, key=lambda product_id: (seats[product_id], -product_id), default=None)
+    return None if main is None or seats[main] <= 0 else SeatProduct(main, arr[main], seats[main])
+
+
+def _asked(sold: SeatProduct, known: Known, *, quantity: int) -> Evidence:
+    currency = known.settings.reporting_currency
+    price = Money(seats_worth(sold.arr_minor, sold.seats, quantity=1), currency)
+    return {"kind": "seats_asked", "quantity": quantity, "price": {"amount": price.text, "currency": currency}}
+
+
+def _seat_lines(session: Session, known: Known, *, account_ids: Sequence[int]) -> Mapping[int, list[RecurringLine]]:
+    """The lines sold by seat that are live on the night's date."""
+    return {
+        account_id: [line for line in own if line.unit == SEAT and _is_live(line, known)]
+        for batch in _batches(account_ids)
+        for account_id, own in load_recurring_lines(
+            session, known_at=known.known_at, grace_days=known.settings.grace_days, account_ids=batch
+        ).items()
+    }
+
+
+def _is_live(line: RecurringLine, known: Known) -> bool:
+    return line_state(line.life, known.as_of) is LineState.LIVE
+
+
+def _batches(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))

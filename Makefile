@@ -22,9 +22,9 @@ help: ## What there is to make
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	@touch $@
 
-run: .venv/runtime ## Serve it; an empty database gets the example company first
+run: .venv/runtime ## Serve it, with a worker; an empty database gets the example company first
 	@$(BIN)/tenure demo --if-empty
-	@exec $(BIN)/tenure serve
+	@exec $(BIN)/tenure serve --with-worker
 
 test: .venv/dev ## The tests, under ten minutes; what the machine lacks is skipped with its reason
 	$(BIN)/python -m pytest -n 2 -m "not slow"

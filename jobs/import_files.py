@@ -14,12 +14,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from app.db import reading, transaction
+from app.db import reading
 from app.models.versions import Change
 from app.queries.ids import account_names
 from app.queries.imports import load_churn_agreement, load_system_figures
 from app.queries.settings import CompanySettings, load_company_settings
 from app.services.accounts import declare_custom_fields
+from app.services.feeds import note_feed
 from app.services.imports import MOST_CANDIDATES, alike, close_import, open_import, propose_matches
 from app.services.settings import record_settings
 from app.services.sources import Recorded, Source
@@ -47,7 +48,7 @@ def import_files(engine: Engine, mapping: ImportMapping, *, paths: Sequence[Path
     with reading(engine) as session:
         settings = load_company_settings(session)
     zone = ZoneInfo(mapping.company.get("reporting_timezone", settings.reporting_timezone))
-    files = [_open(number, path, mapping=mapping, zone=zone) for number, path in enumerate(paths)]
+    files = [open_input(number, path, mapping=mapping, zone=zone) for number, path in enumerate(paths)]
     report = ImportReport(mapping.title, options.is_check)
     report.files = [FileReport(file.path.name, unused_columns=file.parser.unused) for file in files]
     source = Source(mapping.system, options.clock(), mapping.kind, mapping.lag_days, zone)
@@ -59,7 +60,8 @@ def import_files(engine: Engine, mapping: ImportMapping, *, paths: Sequence[Path
     return report
 
 
-def _open(number: int, path: Path, *, mapping: ImportMapping, zone: ZoneInfo) -> InputFile:
+def open_input(number: int, path: Path, *, mapping: ImportMapping, zone: ZoneInfo) -> InputFile:
+    """The file with its part of the mapping. Raises MappingError where the two do not fit."""
     file_map = next((each for each in mapping.files if fnmatch(path.name, each.name)), None)
     if file_map is None:
         names = ", ".join(each.name for each in mapping.files)
@@ -70,7 +72,7 @@ def _open(number: int, path: Path, *, mapping: ImportMapping, zone: ZoneInfo) ->
 
 def _begin(run: ImportUnderWay, settings: CompanySettings) -> int:
     names = [{"name": file.path.name, "sha256": sha256_of(file.path)} for file in run.files]
-    with transaction(run.engine) as session:
+    with run.writing() as session:
         run_id = open_import(session, source=run.source, mapping=run.mapping.title, files=names)
     new = {name: value for name, value in run.mapping.company.items() if getattr(settings, name) != value}
     run.record(lambda session, change: _record_company(session, change, values=new))
@@ -106,8 +108,10 @@ def _conclude(run: ImportUnderWay, run_id: int | None) -> None:
         churn = load_churn_agreement(session, run.source.system)
     run.report.churn = asdict(churn) if churn.notices else {}
     write_rejected_rows(run, run_id)
-    with transaction(run.engine) as session:
-        close_import(session, run_id, finished_at=run.options.clock(), report=run.report.as_json())
+    with run.writing() as session:
+        now = run.options.clock()
+        close_import(session, run_id, finished_at=now, report=run.report.as_json())
+        note_feed(session, kind=run.options.feed, name=run.source.system, at=now)
 
 
 def _told(name: str, bad: BadRow) -> str:

@@ -4,7 +4,7 @@ Rows are read in batches, and recorded in chunks of one transaction each.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from integrations.files.reader import BadRow, Reader
 from integrations.files.rows import ClosedDeal
 from integrations.files.spool import Place, Spool
 from jobs.import_report import ImportReport
+from jobs.work import Fence, no_fence
 
 CHUNK = 1_000
 USAGE_CHUNK = 20_000
@@ -46,12 +47,17 @@ class Result(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`rejected_folder` is where rows that are set aside go; None: they are only reported."""
+    """`rejected_folder` is where rows that are set aside go; None: they are only reported.
+
+    `fence` is passed by every transaction; `feed` is the kind of feed that the files are.
+    """
 
     is_check: bool = False
     rejected_folder: Path | None = None
     progress: Progress = lambda _what, _rows: None
     clock: Callable[[], datetime] = utc_now
+    fence: Fence = no_fence
+    feed: str = "import"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +96,18 @@ class ImportUnderWay:
     deals_to_repeat: list[ClosedDeal] = field(default_factory=list)
     _read_through: set[int] = field(default_factory=set)
 
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        with transaction(self.engine) as session:
+            self.options.fence(session)
+            yield session
+
     def record(self, write: Callable[[Session, Change], R]) -> R:
         """One transaction, with one tick of the clock if anything is new."""
         self.source = replace(self.source, now=self.options.clock())
         lag = self.mapping.lag_days
         results: list[R] = []
-        with suppress(NothingNew), transaction(self.engine) as session:
+        with suppress(NothingNew), self.writing() as session:
             name, clock = f"import {self.mapping.title}", self.options.clock
             with recording(session, name, assumed_lag_days=lag, clock=clock) as change:
                 results.append(write(session, change))

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from app.cli import access, company, data, receiver, serving
+from app.cli import access, company, data, receiver, serving, worker
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -27,6 +27,7 @@ for command in (
     serving.demo,
     data.import_,
     data.nightly,
+    worker.worker,
     data.db,
     company.settings,
     access.user,

@@ -8,6 +8,8 @@ import click
 
 from app.cli.opened import opened_database, today_of
 
+PATIENCE_SECONDS = 90  # longer than the lease of a run that was killed
+
 
 @click.group()
 def db() -> None:
@@ -33,11 +35,19 @@ def nightly(*, as_of: datetime | None, again: bool) -> None:
 
     Example: tenure nightly --as-of 2026-01-01
     """
+    from app.db import transaction
+    from app.queries.nights import NIGHTLY
+    from app.services.work_items import forget_items
+    from jobs.holding import hold
     from jobs.nightly import run_night
     from jobs.work import Work
 
     with opened_database() as (settings, engine):
-        results = run_night(Work(engine, settings), as_of.date() if as_of else today_of(engine), is_again=again)
+        day = as_of.date() if as_of else today_of(engine)
+        with hold(Work(engine, settings), NIGHTLY, patience_seconds=PATIENCE_SECONDS, report=click.echo) as work:
+            results = run_night(work, day, is_again=again)
+        with transaction(engine) as session:
+            forget_items(session, NIGHTLY, names=[day.isoformat()])
         for name, result in results.items():
             click.echo(f"{name}: " + ", ".join(f"{key} {value}" for key, value in result.items()))
 

@@ -3,6 +3,7 @@
 import os
 import secrets
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -68,7 +69,8 @@ def _demo_password_file(settings: Settings) -> Path:
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--workers", default=2, show_default=True, help="Processes that answer.")
-def serve(*, host: str, workers: int) -> None:
+@click.option("--with-worker", is_flag=True, help="Run a worker beside it, that ends when this does.")
+def serve(*, host: str, workers: int, with_worker: bool) -> None:
     """Serve pages and API.
 
     Example: PORT=8080 tenure serve
@@ -84,6 +86,9 @@ def serve(*, host: str, workers: int) -> None:
                 "     for a token: .venv/bin/tenure token create --name me --scope accounts:read --scope finance:read"
             )
     sys.stdout.flush()
+    if with_worker:
+        # The server takes this process's place and so becomes the worker's parent.
+        subprocess.Popen([sys.executable, "-m", "app.cli", "worker", "--parent", str(os.getpid())])  # noqa: S603  our own interpreter and arguments
     command = [
         sys.executable,
         "-m",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import distinct, func, select
@@ -13,8 +14,10 @@ from app.models.contracts import ChurnNotice as NoticeRow
 from app.models.contracts import Contract, ContractLineVersion
 from app.models.contracts import ContractLine as LineRow
 from app.models.deals import Deal, DealVersion
+from app.models.runs import ImportRun
 
 CHUNK = 400
+LAST_IMPORTS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,24 @@ class ChurnAgreement:
     accounts_in_conflict: int
     notices: int
     notices_in_conflict: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedFile:
+    """As it was when it was last imported, whole."""
+
+    sha256: str
+    started_at: datetime
+
+
+def load_imported_files(session: Session, *, system: str) -> dict[str, ImportedFile]:
+    """The files of a system by name, from its last imports; one that was not among those counts as new."""
+    ended = ImportRun.system == system, ImportRun.finished_at.is_not(None)
+    columns = (ImportRun.files, ImportRun.started_at)
+    runs = session.execute(select(*columns).where(*ended).order_by(ImportRun.id.desc()).limit(LAST_IMPORTS)).all()
+    return {
+        file["name"]: ImportedFile(file["sha256"], started_at) for files, started_at in reversed(runs) for file in files
+    }
 
 
 def load_system_figures(session: Session, system: str, *, kind: str) -> SystemFigures:

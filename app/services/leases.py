@@ -35,7 +35,8 @@ class Lease:
     name: str
     holder: str
     token: int
-    expires_at: datetime
+    claimed_at: datetime
+    failures: int  # in a row, before this
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def _lock_if_free(session: Session, name: str, *, now: datetime, lasts: timedelt
 def _claim(row: LeaseRow, *, holder: str, now: datetime, lasts: timedelta) -> Lease:
     row.token += 1
     row.holder, row.claimed_at, row.expires_at = holder, now, now + lasts
-    return Lease(row.name, holder, row.token, row.expires_at)
+    return Lease(row.name, holder, row.token, now, row.failures)
 
 
 def renew_lease(session: Session, lease: Lease, *, now: datetime, lasts: timedelta = LASTS) -> bool:

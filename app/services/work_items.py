@@ -4,6 +4,7 @@ An item is begun in a transaction of its own, before the work, and its row is de
 ended well. What is left after a `kill -9` is the count of its beginnings.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -68,12 +69,19 @@ def set_item_aside(session: Session, item: Item, *, error: str, at: datetime) ->
 
 
 def give_back_item(session: Session, item: Item) -> None:
-    """The work was broken off because the worker was asked to end: that is not held against it."""
-    row = session.get(WorkItem, (item.task, item.name))
+    """The work was broken off for a reason that lies outside of it: this attempt is not held against it."""
+    row = session.get(WorkItem, (item.task, item.name), with_for_update=True)
     if row is not None and row.set_aside_at is None:
         row.begun -= 1
         if row.begun == 0:
             session.delete(row)
+
+
+def give_back_items(session: Session, task: str, *, begun_since: datetime) -> None:
+    """As `give_back_item`, for all that a task has begun since then."""
+    begun = WorkItem.task == task, WorkItem.begun_at >= begun_since
+    for name in session.scalars(select(WorkItem.item).where(*begun)).all():
+        give_back_item(session, Item(task, name))
 
 
 def retry_item(session: Session, item: Item) -> None:
@@ -86,3 +94,8 @@ def retry_item(session: Session, item: Item) -> None:
     if row is None:
         raise NotFound(f"{item.task} has set no {item.name!r} aside; `tenure worker status` lists what is.")
     session.delete(row)
+
+
+def forget_items(session: Session, task: str, *, names: Collection[str]) -> None:
+    """These will not be tried again: what they were about is no more."""
+    session.execute(delete(WorkItem).where(WorkItem.task == task, WorkItem.item.in_(names)))

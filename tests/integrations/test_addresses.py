@@ -6,27 +6,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 import pytest
 
 from integrations.addresses import DENIED, IANA_IPV4, IANA_IPV6, special_purpose
+from tests.forbidden_urls import EMBEDDED, METADATA, MULTICAST
 
-# An IPv4 address that must not be reached, inside an IPv6 address that looks like another.
-EMBEDDED = (
-    "::ffff:127.0.0.1",
-    "::ffff:8.8.8.8",
-    "::127.0.0.1",
-    "::8.8.8.8",
-    "::ffff:0:127.0.0.1",
-    "64:ff9b::10.0.0.1",
-    "64:ff9b::8.8.8.8",
-    "64:ff9b:1::10.0.0.1",
-    "64:ff9b:1:ffff:ffff:ffff:8.8.8.8",
-    "2002:7f00:1::",
-    "2002:a9fe:a9fe::1",
-    "2002:808:808::1",
-    "2001:0:4136:e378:8000:63bf:3fff:fdd2",
-    "2001::f5ff:fffe",
-    "2606:4700::5efe:10.0.0.1",
-    "2606:4700::200:5efe:127.0.0.1",
-    "2606:4700::5efe:8.8.8.8",
-)
 PUBLIC = (
     "1.1.1.1",
     "8.8.8.8",
@@ -75,8 +56,8 @@ def test_an_address_inside_another_is_refused(text: str) -> None:
     assert special_purpose(ip_address(text)) is not None
 
 
-@pytest.mark.parametrize("text", ["224.0.0.1", "239.1.2.3", "ff02::1", "ff0e::1", "fec0::1", "4000::1", "::2:0:0:0"])
-def test_multicast_and_what_was_never_given_out_is_refused(text: str) -> None:
+@pytest.mark.parametrize("text", [*MULTICAST, *METADATA, "4000::1", "::2:0:0:0"])
+def test_multicast_metadata_and_what_was_never_given_out_is_refused(text: str) -> None:
     assert special_purpose(ip_address(text)) is not None
 
 

@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from ipaddress import ip_address
 
 import pytest
@@ -10,85 +10,10 @@ import pytest
 from integrations.addresses import IANA_IPV4, IANA_IPV6
 from integrations.http_client import Policy, TargetRefused, check_target
 from integrations.targets import listed_network
+from tests.forbidden_urls import NO_URLS, ODD_SPELLINGS
 
-Addresses = Callable[[str], tuple[str, ...]]
 NOBODY = Policy()
 LOOPBACK = Policy(private_targets=("127.0.0.1", "::1"))
-
-ODD_SPELLINGS = (
-    "127.1",
-    "127.0.1",
-    "0x7f.1",
-    "0x7f.0.0.1",
-    "0x7f000001",
-    "2130706433",
-    "017700000001",
-    "0177.0.0.1",
-    "127.0.0.01",
-    "127.0.0.1.",
-    "127.0.0.0x1",
-    "1.1.1.1.1",
-    "256.1.1.1",
-    "8.8.8.8.",
-    "[127.0.0.1]",
-    "[abc]",
-    "[::1",
-    "::1",
-    "[::ffff:127.1]",
-    "[1::2::3]",
-    "[fe80::1%25eth0]",
-    "[fe80::1%eth0]",
-    "１２７.０.０.１",
-    "①②⑦.0.0.1",
-    "127。0。0。1",
-    "localhost。",
-    "ﬀ.example.com",
-    "ⅼocalhost",
-    "ex%61mple.com",
-    "example.com.",
-    "example..com",
-    ".example.com",
-    "-a.example.com",
-    "a" * 64 + ".example.com",
-    ".".join(["a" * 60] * 5),
-    "",
-)
-NO_URLS = (
-    "",
-    "hooks.example.com",
-    "//hooks.example.com/",
-    "ftp://hooks.example.com/",
-    "file:///etc/passwd",
-    "gopher://hooks.example.com/",
-    "https:/hooks.example.com/",
-    "https:hooks.example.com",
-    "https://user@hooks.example.com/",
-    "https://user:word@hooks.example.com/",
-    "https://hooks.example.com@127.0.0.1/",
-    "https://hooks.example.com:443@127.0.0.1/",
-    "https://@hooks.example.com/",
-    "https://hooks.example.com\\@127.0.0.1/",
-    "https://hooks.example.com/\r\nHost: inside",
-    "https://hooks.example.com/\n",
-    "\thttps://hooks.example.com/",
-    " https://hooks.example.com/",
-    "https://hooks.example.com/ a",
-    "https://hooks.exa\u00admple.com/",
-    "https://hooks.example.com/\u202e",
-    "https://hooks.example.com/\x00",
-    "https://hooks.example.com/\x7f",
-    "https://hooks.example.com/é",
-    "https://hooks.example.com/#part",
-    "https://hooks.example.com:/",
-    "https://hooks.example.com:0/",
-    "https://hooks.example.com:0443/",
-    "https://hooks.example.com:65536/",
-    "https://hooks.example.com:99999999999/",
-    "https://hooks.example.com:+443/",
-    "https://hooks.example.com:４４３/",
-    "https://hooks.example.com:443:443/",
-    "https://hooks.example.com/" + "a" * 2000,
-)
 
 
 @pytest.fixture

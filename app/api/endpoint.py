@@ -13,13 +13,13 @@ from flask import Response, jsonify, request
 from flask.typing import ResponseReturnValue
 from marshmallow import Schema
 
+from app.api.idempotency import answer_once
+from app.api.media import CSV, JSON
 from app.auth import PUBLIC, public, requires
 from app.errors import Invalid
-from app.http import load_body, load_parameters
+from app.http import load_body, load_parameters, own_transaction
 from app.schemas.spreadsheet import write_csv
 
-CSV = "text/csv"
-JSON = "application/json"
 MOMENT = ("as_of", "known_at")
 
 
@@ -46,11 +46,12 @@ class Endpoint:
     body: Schema | None
     csv_header: Sequence[str] | None
     status: int
+    has_moment: bool  # whether the answer is of a moment, which then stands in every line of its CSV
 
     @property
     def csv_columns(self) -> Sequence[str] | None:
         """With the moment in every line: a file that is passed on still says of when it is."""
-        return None if self.csv_header is None else (*self.csv_header, *MOMENT)
+        return None if self.csv_header is None else (*self.csv_header, *(MOMENT if self.has_moment else ()))
 
     @property
     def name(self) -> str:
@@ -65,13 +66,23 @@ class Endpoint:
         lines = (self.view.__doc__ or "").split("\n")[2:]
         return "\n".join(line.strip() for line in lines).strip()
 
+    @property
+    def has_own_transaction(self) -> bool:
+        return bool(getattr(self.view, "own_transaction", False))
+
+    @property
+    def takes_key(self) -> bool:
+        """Whether an Idempotency-Key is heeded: it is kept in the one transaction of what it guards."""
+        return self.method == "POST" and self.scope != PUBLIC and not self.has_own_transaction
+
     def as_view(self) -> Callable[..., ResponseReturnValue]:
         def view(**path: int) -> ResponseReturnValue:
-            return self.respond(path)
+            return answer_once(lambda: self.respond(path)) if self.takes_key else self.respond(path)
 
-        return public(view) if self.scope == PUBLIC else requires(self.scope)(view)
+        declared = public(view) if self.scope == PUBLIC else requires(self.scope)(view)
+        return own_transaction(declared) if self.has_own_transaction else declared
 
-    def respond(self, path: Mapping[str, int]) -> ResponseReturnValue:
+    def respond(self, path: Mapping[str, int]) -> Response:
         given: dict[str, Any] = dict(path)
         given["parameters"] = load_parameters(self.parameters) if self.parameters else _no_parameters()
         if self.body:
@@ -90,7 +101,7 @@ class Endpoint:
         if reply.status == 204:
             return Response(status=204)
         if reply.rows is not None and self.csv_columns is not None:
-            moment = [reply.body["meta"][name] for name in MOMENT]
+            moment = [reply.body["meta"][name] for name in MOMENT] if self.has_moment else []
             response = Response(write_csv(self.csv_columns, [[*row, *moment] for row in reply.rows]), mimetype=CSV)
             name = "-".join([*self.path.strip("/").split("/"), *(str(day) for day in moment[:1] if day)])
             response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
@@ -117,6 +128,7 @@ def endpoint(
             body=said.get("body"),
             csv_header=said.get("csv_header"),
             status=said.get("status", 200),
+            has_moment=said.get("has_moment", True),
         )
 
     return declare

@@ -9,7 +9,9 @@ from typing import Any
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 
-from app.api.endpoint import CSV, JSON, Endpoint
+from app.api.endpoint import Endpoint
+from app.api.idempotency import HEADER, LONGEST_KEY
+from app.api.media import CSV, JSON
 from app.auth import PUBLIC
 from app.http import KINDS, Kind
 from app.schemas.fields import MoneyField
@@ -47,6 +49,8 @@ MONEY = {
     "amount": {"type": "string", "description": "decimal, with all digits of the currency", "examples": ["1234.50"]},
     "currency": {"type": "string", "description": "ISO 4217", "examples": ["USD"]},
 }
+KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[!-~]([ -~]*[!-~])?$"}
+KEY_WORDS = "such as a UUID: within 24 hours the same key and request get the same answer, and act once"
 FIELDS = {
     "type": {"type": "string"},
     "title": {"type": "string"},
@@ -102,6 +106,8 @@ def _parameters(endpoint: Endpoint) -> Iterable[dict[str, Any]]:
         yield {"name": name, "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}}
     if endpoint.parameters:
         yield {"in": "query", "schema": endpoint.parameters}
+    if endpoint.takes_key:
+        yield {"name": HEADER, "in": "header", "schema": KEY_SCHEMA, "description": KEY_WORDS}
 
 
 def _responses(endpoint: Endpoint) -> dict[str, Any]:
@@ -118,6 +124,8 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
         responses["304"] = {"description": "Nothing changed since the ETag that was sent"}
     if endpoint.body:
         errors += [413]
+    if endpoint.method != "GET":
+        errors += [409]
     if endpoint.path.startswith("/revenue/"):
         errors += [409, 413]
-    return responses | {str(status): str(status) for status in sorted(errors)}
+    return responses | {str(status): str(status) for status in sorted(set(errors))}

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Flask
 
-from app.api import accounts, docs, ltv, models, retention, revenue, tokens
+from app.api import accounts, audit, docs, ltv, models, retention, revenue, tokens, users
 from app.api.endpoint import Endpoint
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -18,6 +18,13 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     revenue.show_arr,
     models.list_definitions,
     models.show_current_model,
+    users.list_users,
+    users.make_user,
+    users.give_role,
+    users.set_password,
+    users.shut_out,
+    users.let_in,
+    audit.list_audit,
     tokens.list_tokens,
     tokens.make_token,
     tokens.end_token,

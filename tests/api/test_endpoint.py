@@ -10,13 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, event
 
+from app.api.openapi import KEY
 from app.api.v1 import ENDPOINTS
 from app.auth import IMPLIED, PUBLIC
 from app.http import Application
 from app.services.tokens import SCOPES
 from tests.api.conftest import Ask, ask_with
 
-PATHS = [each.path.replace("<id:account_id>", "1").replace("<id:token_id>", "1") for each in ENDPOINTS]
+PATHS = [KEY.sub("1", each.path) for each in ENDPOINTS]
 
 
 def test_every_endpoint_refuses_nobody_and_every_token_without_its_scope(

@@ -6,6 +6,7 @@ from flask.testing import FlaskClient
 
 from app import auth
 from app.api.endpoint import Endpoint
+from app.api.openapi import KEY
 from app.api.v1 import ENDPOINTS
 from app.http import Application
 from tests.api.conftest import Ask
@@ -46,7 +47,7 @@ def document_of(client: FlaskClient) -> dict[str, Any]:
 
 
 def path_of(endpoint: Endpoint) -> str:
-    return endpoint.path.replace("<id:account_id>", "{account_id}").replace("<id:token_id>", "{token_id}")
+    return KEY.sub(r"{\1}", endpoint.path)
 
 
 def test_every_route_under_the_api_is_in_the_document(app: Application, client: FlaskClient) -> None:

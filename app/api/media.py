@@ -1,0 +1,4 @@
+"""The forms that answers have."""
+
+CSV = "text/csv"
+JSON = "application/json"

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import random
 import socket
 import subprocess
 import sys
@@ -254,6 +255,42 @@ def test_a_header_that_would_say_more_than_one_thing_is_not_sent(headers: dict[s
         with pytest.raises(ExchangeFailed, match="a header cannot be sent"):
             send(receiver.url, headers=headers)
         assert receiver.connections == 0
+
+
+PIECES = [
+    *(
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.0 204\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/9.9 999 x\r\n",
+        b"HTTP/1.1 -2 x\r\n",
+    ),
+    *(b"Content-Length: 5\r\n", b"Content-Length: -5\r\n", b"Content-Length: " + b"9" * 5000 + b"\r\n"),
+    *(b"Transfer-Encoding: chunked\r\n", b"5\r\nhello\r\n", b"0\r\n\r\n", b"f" * 16 + b"\r\n", b"-1\r\n"),
+    *(
+        b"Retry-After: 1 Jan 0001 00:00:00 +2359\r\n",
+        b"Retry-After: 31 Dec 9999 23:59:59 -2359\r\n",
+        b"Retry-After: \xff\r\n",
+    ),
+    *(b"\r\n", b" folded\r\n", b":\r\n", b"a b: c\r\n", b"\n", b"\r", b"\x00", b"\xff\xfe"),
+]
+
+
+def test_whatever_bytes_come_there_is_an_answer_or_a_failure() -> None:
+    draw, sent = random.Random(7), [b""]  # noqa: S311  a fixed draw
+
+    def behave(receiver: Receiver, connection: socket.socket) -> None:
+        receiver.read(connection)
+        receiver.send(connection, sent[0])
+
+    answers: list[int] = []
+    with receiving(behave) as receiver:
+        for number in range(500):
+            sent[0] = b"HTTP/1.1 200 OK\r\n" * (number % 2) + b"".join(draw.choices(PIECES, k=draw.randint(1, 8)))
+            with contextlib.suppress(ExchangeFailed):
+                answers.append(send(receiver.url).status)
+    assert 100 < len(answers) < 400
+    assert set(answers) <= {200, 204, 999}
 
 
 def seconds_told(value: str) -> int | None:

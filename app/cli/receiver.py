@@ -1,5 +1,7 @@
 """`tenure demo-receiver`: what a webhook looks like where it arrives."""
 
+import contextlib
+
 import click
 
 
@@ -33,7 +35,8 @@ def demo_receiver(*, secret: str | None, port: int, fail_status: int | None, tim
     with server:
         for line in _welcome(f"http://127.0.0.1:{server.server_port}/", has_secret=key is not None):
             click.echo(line)
-        server.serve_forever()
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
 
 
 def _welcome(url: str, *, has_secret: bool) -> list[str]:

@@ -46,6 +46,7 @@ class Endpoint:
     body: Schema | None
     csv_header: Sequence[str] | None
     status: int
+    prepare: Callable[[dict[str, Any]], Any] | None  # makes `prepared` of the body, and may ask the network for it
     has_moment: bool  # whether the answer is of a moment, which then stands in every line of its CSV
 
     @property
@@ -77,16 +78,24 @@ class Endpoint:
 
     def as_view(self) -> Callable[..., ResponseReturnValue]:
         def view(**path: int) -> ResponseReturnValue:
-            return answer_once(lambda: self.respond(path)) if self.takes_key else self.respond(path)
+            request.get_data()  # kept: what a key is good for depends on the body, too
+            given = self.read(path)
+            return answer_once(lambda: self.respond(given)) if self.takes_key else self.respond(given)
 
         declared = public(view) if self.scope == PUBLIC else requires(self.scope)(view)
         return own_transaction(declared) if self.has_own_transaction else declared
 
-    def respond(self, path: Mapping[str, int]) -> Response:
+    def read(self, path: Mapping[str, int]) -> dict[str, Any]:
+        """What the view may ask for. All of it is known before the first statement of the transaction."""
         given: dict[str, Any] = dict(path)
         given["parameters"] = load_parameters(self.parameters) if self.parameters else _no_parameters()
         if self.body:
             given["body"] = load_body(self.body)
+        if self.prepare:
+            given["prepared"] = self.prepare(given["body"])
+        return given
+
+    def respond(self, given: Mapping[str, Any]) -> Response:
         reply = self.view(**{name: given[name] for name in given if name in self.view.__annotations__})
         response = self._form(reply)
         response.status_code = reply.status
@@ -128,6 +137,7 @@ def endpoint(
             body=said.get("body"),
             csv_header=said.get("csv_header"),
             status=said.get("status", 200),
+            prepare=said.get("prepare"),
             has_moment=said.get("has_moment", True),
         )
 

@@ -8,15 +8,27 @@ from flask.typing import ResponseReturnValue
 from flask_babel import LazyString, get_locale
 from markupsafe import Markup
 
-from app.auth import csrf_token, may_open, signed_in
+from app.auth import csrf_token, current_user, may_open, signed_in
 from app.queries.callers import SignedIn
 from app.web.preferences import LANGUAGES, chosen_theme
 from app.web.texts import lazy_gettext as _l
 
+SETTINGS = (
+    *("web.settings", "web.settings_account", "web.settings_users", "web.settings_user"),
+    *("web.settings_tokens", "web.settings_token", "web.settings_audit"),
+    *("web.webhooks", "web.create_webhook", "web.webhook", "web.change_webhook", "web.delivery", "web.replay"),
+)
+# Where a role's day begins; all others begin with the first page.
+HOMES = {"sales": "web.expansion", "finance": "web.accounts"}
 # The pages that there are, in the order of a day's work. The endpoints of a page's details follow its own.
 PAGES: tuple[tuple[LazyString, tuple[str, ...]], ...] = (
+    (_l("Today"), ("web.today",)),
     (_l("Accounts"), ("web.accounts", "web.account")),
+    (_l("Expansion"), ("web.expansion", "web.opportunity", "web.move_opportunity")),
     (_l("Retention"), ("web.retention",)),
+    (_l("Is the model right?"), ("web.model",)),
+    (_l("Feeds"), ("web.feeds",)),
+    (_l("Settings"), SETTINGS),
 )
 
 
@@ -31,6 +43,7 @@ class Link:
 class Frame:
     user: SignedIn | None
     navigation: tuple[Link, ...]
+    place: LazyString | None  # of the pages, the one that this one belongs to
     language: str
     languages: tuple[tuple[str, str], ...]
     theme: str
@@ -39,19 +52,21 @@ class Frame:
 
 @signed_in
 def go_home() -> ResponseReturnValue:
-    """The first page of those that one may see."""
-    return redirect(url_for(next(endpoints[0] for _name, endpoints in PAGES if may_open(endpoints[0]))))
+    """Where one's day begins: with the first page that one may open, or with the page of one's role."""
+    user = current_user()
+    own = HOMES.get(user.role) if user else None
+    return redirect(url_for(own or next(endpoints[0] for _name, endpoints in PAGES if may_open(endpoints[0]))))
 
 
 def describe_frame() -> dict[str, Any]:
     caller = g.get("caller")
     pages = [page for page in PAGES if may_open(page[1][0])] if isinstance(caller, SignedIn) else []
+    links = tuple(Link(name, url_for(endpoints[0]), request.endpoint in endpoints) for name, endpoints in pages)
     return {
         "frame": Frame(
             user=caller if isinstance(caller, SignedIn) else None,
-            navigation=tuple(
-                Link(name, url_for(endpoints[0]), request.endpoint in endpoints) for name, endpoints in pages
-            ),
+            navigation=links,
+            place=next((link.name for link in links if link.is_current), None),
             language=str(get_locale()),
             languages=tuple(LANGUAGES.items()),
             theme=chosen_theme(),

@@ -72,7 +72,7 @@ def find_opportunities(session: Session, night: Night, *, run: Run) -> Findings:
     is_open = np.array([reason is None for reason in reasons], dtype=np.bool_)
     open_to = accounts[is_open]
     catalog = Catalog(known, load_offers(session, known), lines)
-    found = find_upsell(session, known, facts=night.facts, open_to=open_to)
+    found = find_upsell(session, night, open_to=open_to)
     found += find_cross_sell(catalog, standing=standing, open_to=open_to)
     return Findings(
         as_of=known.as_of,

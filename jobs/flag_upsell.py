@@ -1,6 +1,6 @@
 """Which accounts run out of seats: how many they use by the company's usage, and what more seats are worth."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -26,12 +26,12 @@ from app.domain.features import Facts, Floats
 from app.domain.fx import MissingRate, RateTable
 from app.domain.money import Money
 from app.domain.months import Days, Ints
-from app.queries.contract_lines import RecurringLine, load_recurring_lines
+from app.queries.contract_lines import RecurringLine
 from app.queries.expansion_facts import load_distinct_people
 from app.queries.facts import Known
 from app.queries.fx import load_rates
-from app.queries.ids import BATCH
 from app.services.expansion_raising import Finding
+from jobs.night import Night
 
 PEOPLE = "active_people"
 SEAT = "seat"
@@ -50,19 +50,19 @@ class Measured:
         return Measured(self.account_id[rows], use, self.is_distinct[rows])
 
 
-def find_upsell(session: Session, known: Known, *, facts: Facts, open_to: Ints) -> list[Finding]:
+def find_upsell(session: Session, night: Night, *, open_to: Ints) -> list[Finding]:
     """A finding for each of the accounts `open_to` (sorted ids) whose seats fill up."""
-    measured = measure_seats(session, known, facts=facts)
+    known = night.known
+    measured = measure_seats(session, known, facts=night.facts)
     measured = measured.take(np.flatnonzero(np.isin(measured.account_id, open_to)))
     pressure = measure_pressure(measured.use)
     words = seat_likelihood(pressure)
     rows = [row for row, word in enumerate(words) if word is not None]
-    lines = _seat_lines(session, known, account_ids=measured.account_id[rows].tolist())
     rates = load_rates(session, known_at=known.known_at)
     quantity = seats_to_add(measured.use, pressure)
     found = []
     for row in rows:
-        sold = _main_product(lines.get(int(measured.account_id[row]), ()), known=known, rates=rates)
+        sold = _main_product(night.lines[int(measured.account_id[row])], known=known, rates=rates)
         if sold is None:
             continue
         amount = seats_worth(sold.arr_minor, sold.seats, quantity=int(quantity[row]))
@@ -161,12 +161,12 @@ class SeatProduct:
 
 
 def _main_product(lines: Sequence[RecurringLine], *, known: Known, rates: RateTable) -> SeatProduct | None:
-    """The product with the most seats; None where its price has no exchange rate."""
+    """Of the live lines sold by seat, the product with the most seats; None where its price has no rate."""
     arr: dict[int, int] = {}
     seats: dict[int, Fraction] = {}
     currency = known.settings.reporting_currency
     try:
-        for line in lines:
+        for line in (line for line in lines if line.unit == SEAT and _is_live(line, known)):
             paid = rates.convert(Money(line.life.line.arr_minor, line.currency), currency, on=known.as_of)
             arr[line.product_id] = arr.get(line.product_id, 0) + paid.minor
             seats[line.product_id] = seats.get(line.product_id, Fraction(0)) + Fraction(line.quantity)
@@ -182,20 +182,5 @@ def _asked(sold: SeatProduct, known: Known, *, quantity: int) -> Evidence:
     return {"kind": "seats_asked", "quantity": quantity, "price": {"amount": price.text, "currency": currency}}
 
 
-def _seat_lines(session: Session, known: Known, *, account_ids: Sequence[int]) -> Mapping[int, list[RecurringLine]]:
-    """The lines sold by seat that are live on the night's date."""
-    return {
-        account_id: [line for line in own if line.unit == SEAT and _is_live(line, known)]
-        for batch in _batches(account_ids)
-        for account_id, own in load_recurring_lines(
-            session, known_at=known.known_at, grace_days=known.settings.grace_days, account_ids=batch
-        ).items()
-    }
-
-
 def _is_live(line: RecurringLine, known: Known) -> bool:
     return line_state(line.life, known.as_of) is LineState.LIVE
-
-
-def _batches(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Flask
 
-from app.api import accounts, audit, docs, ltv, models, retention, revenue, tokens, users
+from app.api import accounts, audit, docs, expansion, ltv, models, retention, revenue, tokens, users, webhooks
 from app.api.endpoint import Endpoint
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -16,6 +16,14 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ltv.show_ltv_summary,
     revenue.show_bookings,
     revenue.show_arr,
+    expansion.list_opportunities,
+    expansion.show_opportunity,
+    expansion.accept_opportunity,
+    expansion.reject_opportunity,
+    expansion.snooze_opportunity,
+    expansion.win_opportunity,
+    expansion.lose_opportunity,
+    expansion.undo_opportunity,
     models.list_definitions,
     models.show_current_model,
     users.list_users,
@@ -24,6 +32,16 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     users.set_password,
     users.shut_out,
     users.let_in,
+    webhooks.list_webhook_endpoints,
+    webhooks.make_webhook_endpoint,
+    webhooks.show_webhook_endpoint,
+    webhooks.change_webhook_endpoint,
+    webhooks.end_webhook_endpoint,
+    webhooks.rotate_webhook_secret,
+    webhooks.test_webhook_endpoint,
+    webhooks.list_webhook_deliveries,
+    webhooks.show_webhook_delivery,
+    webhooks.replay_webhook_delivery,
     audit.list_audit,
     tokens.list_tokens,
     tokens.make_token,

@@ -34,7 +34,6 @@ from app.web.formats import (
     show_days_until,
     show_money,
     show_money_briefly,
-    show_money_range,
     show_number,
     show_percent,
 )
@@ -128,7 +127,7 @@ def show_today() -> ResponseReturnValue:
         needy=[_describe_needy(row, csms[row.id].csm, moment=moment) for row in needy],
         in_grace=[_describe_needy(row, csms[row.id].csm, moment=moment) for row in in_grace],
         changes=[_describe_change(each, moment) for each in overnight.largest] if overnight else [],
-        changes_text=_overnight_text(overnight) if overnight else "",
+        changes_text=_overnight_text(overnight, moment) if overnight else "",
         ready=ready,
         can_snooze=may("opportunities:write"),
         nothing=_say_what_to_do(moment) if not needy and not in_grace else "",
@@ -202,7 +201,7 @@ def _range(row: NeedyAccount, moment: Moment) -> str:
     if row.churn_lower is None or row.churn_upper is None:
         return ""
     low, high = round(row.arr_minor * row.churn_lower), round(row.arr_minor * row.churn_upper)
-    return show_money_range(low, high, currency=moment.currency)
+    return f"{show_money_briefly(low, moment.currency)} – {show_money_briefly(high, moment.currency)}"
 
 
 def _reasons(explanation: Mapping[str, Any] | None) -> tuple[str, ...]:
@@ -243,7 +242,9 @@ def _state(state: str) -> str:
     return _("No score") if state == "live" else word(BANDS, state)
 
 
-def _overnight_text(overnight: Overnight) -> str:
+def _overnight_text(overnight: Overnight, moment: Moment) -> str:
+    if moment.report.get("compared_with") is None:
+        return _("This was the first night: there is nothing to compare it with yet.")
     parts = [
         f"{show_number(overnight.counts[direction])} {text}"
         for direction, (text, _tone, _icon) in DIRECTIONS.items()

@@ -59,7 +59,8 @@ class World:
         """The first day of an account's month `number` of tenure (0: the first)."""
         first = np.datetime64(AS_OF, "M") - MONTHS
         days: Days = add_months_to_days(first.astype("datetime64[D]"), self.joined[account] + number)
-        return days + self.day[account].astype("timedelta64[D]")
+        found: Days = days + self.day[account].astype("timedelta64[D]")
+        return found
 
 
 def make_world(accounts: int) -> World:
@@ -195,12 +196,12 @@ def _contracts(world: World) -> Iterator[tuple[type[Any], Columns]]:
             "arr_minor": monthly_minor * 12, "available_at": known,
         },
     )  # fmt: skip
-    left = np.flatnonzero(world.stayed < 99)
-    leaving = world.month(left, world.stayed[left])
+    gone = np.flatnonzero(world.stayed < 99)
+    leaving = world.month(gone, world.stayed[gone])
     yield (
         ChurnNotice,
         {
-            "system": SYSTEM, "external_id": _numbered("N", left), "account_id": left + 1, "occurred_on": leaving - 10,
+            "system": SYSTEM, "external_id": _numbered("N", gone), "account_id": gone + 1, "occurred_on": leaving - 10,
             "effective_on": leaving, "cause": "voluntary", "available_at": _known(leaving - 10),
         },
     )  # fmt: skip
@@ -213,8 +214,11 @@ def _usage(world: World) -> Iterator[tuple[type[Any], Columns]]:
     activity = np.floor(np.exp(2.5 + drift) * world.seats[owner] + 1.0)
     people = np.ceil(world.seats[owner] * 0.9 / (1.0 + np.exp(-1.0 - drift)))
     day = world.month(owner, number) + world.rng.integers(0, 27, len(owner)).astype("timedelta64[D]")
-    parts = ((1, owner % FEATURES + 1.0, activity), (1, (owner + number) % FEATURES + 1.0, np.floor(activity / 3)))
-    parts = (*parts, (2, np.full(len(owner), np.nan), people))
+    parts: tuple[tuple[int, Any, Any], ...] = (
+        (1, owner % FEATURES + 1.0, activity),
+        (1, (owner + number) % FEATURES + 1.0, np.floor(activity / 3)),
+        (2, np.full(len(owner), np.nan), people),
+    )
     size = len(owner) * len(parts)
     when = np.tile(day, len(parts))
     order = np.argsort(when, kind="stable")  # a source tells a day of all accounts after the other
@@ -232,15 +236,16 @@ def _usage(world: World) -> Iterator[tuple[type[Any], Columns]]:
 def _success(world: World) -> Iterator[tuple[type[Any], Columns]]:
     lived = np.minimum(world.stayed, MONTHS - world.joined)
     owner, number = _spans(lived)
-    for table, share, more in (
-        (Ticket, 0.2, lambda n: {"is_escalated": n % 9 == 0}),
-        (SurveyAnswer, 0.08, lambda n: {"kind": _pick(("nps", "csat"), n), "score": 1.0 + n % 5}),
-        (Touch, 0.25, lambda n: {"kind": "call", "staff_id": 1 + n % STAFF}),
-    ):
+    for table, share in ((Ticket, 0.2), (SurveyAnswer, 0.08), (Touch, 0.25)):
         found = np.flatnonzero(world.rng.random(len(owner)) < share)
         on = world.month(owner[found], number[found]) + world.rng.integers(0, 27, len(found)).astype("timedelta64[D]")
         facts = {"system": SYSTEM, "external_id": _numbered(table.__tablename__, found), "account_id": owner[found] + 1}
-        yield table, facts | {"occurred_on": on, "available_at": _known(on)} | more(found)
+        more = {
+            Ticket: {"is_escalated": found % 9 == 0},
+            SurveyAnswer: {"kind": _pick(("nps", "csat"), found), "score": 1.0 + found % 5},
+            Touch: {"kind": "call", "staff_id": 1 + found % STAFF},
+        }
+        yield table, facts | {"occurred_on": on, "available_at": _known(on)} | more[table]
     account = np.arange(world.size)
     first = world.month(account, np.zeros(world.size, dtype=np.int64))
     yield OnboardingPlan, {"id": account + 1, "account_id": account + 1, "template": "Start", "started_on": first}
@@ -265,7 +270,8 @@ def _spans(counts: Ints) -> tuple[Ints, Ints]:
 
 def _known(days: Days) -> Days:
     """The instant at which a day's facts came in: early the next morning."""
-    return (days + 1).astype("datetime64[s]") + np.timedelta64(3 * 3600, "s")
+    known: NDArray[Any] = (days + 1).astype("datetime64[s]") + np.timedelta64(3 * 3600, "s")
+    return known
 
 
 def _pick(names: Sequence[str], number: Ints) -> NDArray[Any]:

@@ -33,7 +33,7 @@ from app.models.contracts import Contract, ContractLine, ContractLineVersion, Co
 from app.models.deals import Deal, DealVersion
 from app.models.persons import Person
 from app.models.products import Product, ProductVersion
-from app.models.scores import ModelRun, PublishedRun, RetentionCurve, Score
+from app.models.scores import FeatureSnapshot, ModelRun, PublishedRun, RetentionCurve, Score
 from app.services.changes import recording
 from app.services.users import NewUser, add_user
 
@@ -87,7 +87,8 @@ def _write_shared(session: Session, *, change_id: int) -> None:
         )  # fmt: skip
     run = ModelRun(
         id=1, kind="churn", as_of=AS_OF, known_at=AVAILABLE, created_at=AVAILABLE, definition="churn@1",
-        basis="account", basis_reason="", currency="USD", document="{}", sha256="0" * 64, report={"churns": 900},
+        basis="account", basis_reason="", currency="USD", document="{}", sha256="0" * 64,
+        report={"churns": 900, "drivers": DRIVERS},
     )  # fmt: skip
     session.add(run)
     session.flush()
@@ -103,6 +104,8 @@ def _write_shared(session: Session, *, change_id: int) -> None:
 
 
 Row = Callable[[int], dict[str, Any]]
+SNAPSHOT = {"landmark": AS_OF, "coverage": 1.0, "values": np.full(len(FEATURES), 1.2345).astype("<f8").tobytes()}
+DRIVERS = [{"name": spec.name, "dimension": spec.dimension, "is_learned": True, "n_churns": 900} for spec in FEATURES]
 
 
 def _tables(own: dict[str, Any], rng: random.Random) -> tuple[tuple[type[Any], Row], ...]:
@@ -135,14 +138,13 @@ def _tables(own: dict[str, Any], rng: random.Random) -> tuple[tuple[type[Any], R
         (ContractLine, lambda n: {"id": n, "contract_id": n, "line_key": "1"} | kept),
         (ContractLineVersion, lambda n: {"contract_line_id": n, "account_id": n, "product_id": 1 + n % 3} | line | own),
         (Score, _score(rng)),
+        (FeatureSnapshot, lambda n: {"run_id": 1, "account_id": n} | SNAPSHOT),
     )  # fmt: skip
 
 
 def _score(rng: random.Random) -> Row:
     curve = np.linspace(1.0, 0.4, 60).astype("<f4").tobytes()
-    driver = {"contribution": 0.123456789, "value": 1.23456789, "is_known": True, "is_learned": True, "churns": 900}
-    drivers = [{"name": spec.name, "dimension": spec.dimension} | driver for spec in FEATURES]
-    explanation = {"reference_logit": -2.0, "drivers": drivers, "dimensions": []}
+    contributions = np.full(1 + len(FEATURES), 0.123456789).astype("<f8").tobytes()
     bands = ("healthy", "watch", "at_risk")
 
     def row(number: int) -> dict[str, Any]:
@@ -151,7 +153,7 @@ def _score(rng: random.Random) -> Row:
             "arr_minor": rng.randint(1_000, 9_000_000), "tenure_months": rng.randint(1, 60), "started_on": START,
             "renewal_on": AS_OF + timedelta(days=rng.randint(1, 365)), "survival": curve, "survival_lower": curve,
             "survival_upper": curve, "churn_probability": rng.random(), "risk": 0.1, "health": 100 * rng.random(),
-            "band": bands[number % 3], "coverage": 0.9, "explanation": explanation,
+            "band": bands[number % 3], "coverage": 0.9, "contributions": contributions,
             "ltv_residual_minor": rng.randint(1, 10**7), "ltv_residual_lower_minor": 1,
             "ltv_residual_upper_minor": 10**7, "ltv_expansion_minor": 5, "monthly_drift": 0.0, "supported_months": 40,
         }  # fmt: skip

@@ -12,6 +12,7 @@ from app.domain.feature_catalog import feature_specs
 from app.domain.feature_table import build_features
 from app.domain.features import Facts, FeatureTable
 from app.domain.hazard_guards import SurvivalGap, compare_with_kaplan_meier, pool_gaps
+from app.domain.health import list_drivers
 from app.domain.survival import (
     FitOptions,
     HazardModel,
@@ -116,6 +117,7 @@ def _record_run(session: Session, night: Night, *, fitted: Fitted, basis: str, r
             "newton_steps": model.n_steps,
             "tracked_from": model.options.tracked_from.isoformat(),
             "is_acceptable": fitted.is_acceptable,
+            "drivers": [asdict(driver) for driver in list_drivers(model)],
             "quintiles": [asdict(gap) for gap in fitted.gaps],
         },
     )

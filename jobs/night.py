@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from app.db import reading
 from app.domain.features import Facts
 from app.domain.months import Days
+from app.queries.contract_lines import RecurringLine, load_recurring_lines
 from app.queries.facts import Known, load_facts
 from app.queries.settings import load_company_settings
 from jobs.steps import Run
@@ -38,9 +39,16 @@ class Night:
         return Known(self.run.as_of, self.run.known_at, settings)
 
     @cached_property
+    def lines(self) -> dict[int, list[RecurringLine]]:
+        """The recurring lines by account."""
+        with reading(self.engine) as session:
+            grace_days = self.known.settings.grace_days
+            return load_recurring_lines(session, known_at=self.run.known_at, grace_days=grace_days)
+
+    @cached_property
     def facts(self) -> Facts:
         with reading(self.engine) as session:
-            return load_facts(session, self.known)
+            return load_facts(session, self.known, lines=self.lines)
 
     @property
     def landmark(self) -> Days:

@@ -26,7 +26,7 @@ from app.models.accounts import Account, AccountVersion, ExternalId
 from app.models.contracts import Contract, ContractLine, ContractLineVersion, ContractVersion
 from app.models.deals import Deal, DealVersion
 from app.models.products import Product, ProductVersion
-from app.models.scores import GroupDraws, ModelRun, PublishedRun, RetentionCurve, Score
+from app.models.scores import FeatureSnapshot, GroupDraws, ModelRun, PublishedRun, RetentionCurve, Score
 from app.models.settings import FxRate
 from app.models.versions import Change
 from app.services.changes import recording
@@ -68,7 +68,7 @@ SCORES: dict[int, tuple[Any, ...]] = {
     4: ("churned", 0, None, date(2025, 1, 1), None, None, None, None),
     5: ("not_applicable", 0, None, None, None, None, None, None),
 }
-EXPLANATION = {
+EXPLANATION: dict[str, Any] = {
     "reference_logit": -2.0,
     "drivers": [
         {
@@ -95,6 +95,15 @@ EXPLANATION = {
         {"name": "adoption", "contribution": -0.75, "is_known": False},
     ],
 }
+
+
+# As the night stores it: drivers by name in the run, their contributions and values by account.
+DRIVERS = [
+    {name: driver[name] for name in ("name", "dimension", "is_learned")} | {"n_churns": driver["churns"]}
+    for driver in EXPLANATION["drivers"]
+]
+CONTRIBUTIONS = np.array([-2.0, 0.25, -0.75], dtype="<f8").tobytes()
+VALUES = np.array([2.0, np.nan], dtype="<f8").tobytes()
 
 
 def write_small_company(engine: Engine) -> None:
@@ -124,12 +133,16 @@ def publish_small_run(engine: Engine, *, basis: str = "account", run_id: int = 1
                 currency="USD",
                 document="{}",
                 sha256="0" * 64,
-                report={"churns": 9},
+                report={"churns": 9, "drivers": DRIVERS},
             )
         )
         session.flush()
         for account_id, row in SCORES.items():
-            session.add(_score(account_id, row, run_id=run_id, basis=basis))
+            score = _score(account_id, row, run_id=run_id, basis=basis)
+            session.add(score)
+            if score.contributions is not None:
+                known = {"run_id": run_id, "account_id": account_id, "landmark": AS_OF, "coverage": score.coverage}
+                session.add(FeatureSnapshot(**known, values=VALUES))
         session.add_all(_groups(run_id))
         pointer = session.get(PublishedRun, "churn")
         if pointer is None:
@@ -246,7 +259,8 @@ def _score(account_id: int, row: tuple[Any, ...], *, run_id: int, basis: str) ->
         bounds = (_packed(retention**power) for power in (1, 2, 0.5))
         score.retention, score.retention_lower, score.retention_upper = bounds
     score.churn_probability = 1 - (1 - hazard) ** 12
-    score.risk, score.coverage, score.explanation = score.churn_probability, 0.2 if health is None else 0.9, EXPLANATION
+    score.risk, score.coverage = score.churn_probability, 0.2 if health is None else 0.9
+    score.contributions = CONTRIBUTIONS
     score.ltv_residual_minor = arr * 2
     score.ltv_residual_lower_minor, score.ltv_residual_upper_minor = arr, arr * 3
     score.ltv_expansion_minor, score.monthly_drift, score.supported_months = 1_000, 0.01, 24

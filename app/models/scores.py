@@ -50,9 +50,9 @@ class Score(Base):
     `retention` R(k) of its revenue, and their bounds at 90 %. LTV at the run's default horizon,
     discount and margin is stored to sort by; any other is computed from R.
 
-    `explanation` holds, of the health score: `reference_logit`; `drivers`, each with `name`, `dimension`,
-    `contribution` (logit, above 0 is risk), `value` (null: missing), `is_learned`, `churns`; and
-    `dimensions`, each with `name`, `contribution`, `is_known`. Contributions add up to the logit of the risk.
+    `contributions` are little-endian float64: the logit of the reference account's risk, then what each of
+    the run's drivers adds to it (`report["drivers"]`, in order), up to the logit of this account's. With the
+    values in `feature_snapshots` they say why (app/queries/explanations.py).
     """
 
     __tablename__ = "scores"
@@ -78,7 +78,7 @@ class Score(Base):
     health: Mapped[float | None]  # 0 to 100; null: withheld, or none
     band: Mapped[str | None] = mapped_column(String(10))  # healthy, watch, at_risk; null: withheld
     coverage: Mapped[float | None]
-    explanation: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    contributions: Mapped[bytes | None] = mapped_column(LargeBinary)
     ltv_residual_minor: Mapped[int | None] = mapped_column(BigInteger)
     ltv_residual_lower_minor: Mapped[int | None] = mapped_column(BigInteger)
     ltv_residual_upper_minor: Mapped[int | None] = mapped_column(BigInteger)

@@ -15,6 +15,7 @@ from app.models.persons import Person
 from app.models.products import ProductVersion
 from app.models.scores import RetentionCurve, Score
 from app.queries.accounts import AccountFilter, filtered, live_lines
+from app.queries.explanations import load_explanations
 from app.queries.groups import UNKNOWN
 from app.queries.known import valid_on
 from app.queries.runs import Run
@@ -138,13 +139,11 @@ def _csms_of(session: Session, account_ids: Sequence[int], *, on: date) -> dict[
 
 
 def _top_drivers(session: Session, account_ids: Sequence[int], *, run_id: int) -> dict[int, TopDriver]:
-    rows = session.execute(
-        select(Score.account_id, Score.health, Score.explanation).where(
-            Score.run_id == run_id,
-            Score.account_id.in_(account_ids),
-        )
+    rated = select(Score.account_id).where(
+        Score.run_id == run_id, Score.account_id.in_(account_ids), Score.health.is_not(None)
     )
-    return {i: driver for i, health, explained in rows if health is not None and (driver := _largest(explained))}
+    explained = load_explanations(session, run_id=run_id, account_ids=session.scalars(rated).all())
+    return {i: driver for i, explanation in explained.items() if (driver := _largest(explanation))}
 
 
 def _largest(explanation: Mapping[str, Any]) -> TopDriver | None:
@@ -161,7 +160,7 @@ def load_choices(session: Session, run: Run | None) -> Choices:
         segments=groups.get("segment") or _distinct(session, AccountVersion.segment),
         plans=groups.get("plan", ()),
         channels=groups.get("channel") or _distinct(session, AccountVersion.channel),
-        csms=_csms(session),
+        csms=list_csms(session),
     )
 
 
@@ -183,7 +182,8 @@ def _distinct(session: Session, column: Any) -> tuple[str, ...]:
     return tuple(session.scalars(statement.distinct().order_by(column)))
 
 
-def _csms(session: Session) -> tuple[tuple[int, str], ...]:
+def list_csms(session: Session) -> tuple[tuple[int, str], ...]:
+    """Id and name of everyone who looks after accounts."""
     # Distinct first: few people look after many accounts, and the index on person_id holds just those.
     assigned = select(Assignment.person_id).distinct().subquery()
     role = (

@@ -16,7 +16,7 @@ from app.models.contracts import Contract, ContractLineVersion, ContractVersion
 from app.models.contracts import ContractLine as LineRow
 from app.models.deals import DealVersion
 from app.models.products import ProductVersion
-from app.queries.known import in_force, replaced_at, valid_on, was_recorded
+from app.queries.known import in_force, replacements, valid_on
 
 Found = Any  # a row of `_line_rows`
 
@@ -152,9 +152,7 @@ def _replaced_lines(session: Session, known_at: datetime) -> list[KnownLine]:
     Of a line that was withdrawn there are none: it is taken to be an error that never stood.
     """
     line, version, present = ContractLineVersion, aliased(ContractLineVersion), aliased(ContractLineVersion)
-    replaced = (
-        select(version.id, replaced_at(version, version.contract_line_id)).where(was_recorded(version, known_at))
-    ).subquery()
+    replaced = replacements(version, version.contract_line_id, known_at=known_at)
     standing = select(present.contract_line_id).where(in_force(present, known_at))
     statement = (
         _with_terms(select(*LINE_COLUMNS, replaced.c.replaced_at).join(replaced, replaced.c.id == line.id), known_at)

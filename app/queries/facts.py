@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from app.domain.contracts import spells
@@ -32,10 +32,10 @@ from app.domain.months import MONTHS_OF_A_YEAR, Days, Ints
 from app.models.accounts import AccountVersion
 from app.models.success import AccountFact, Milestone, OnboardingPlan, SurveyAnswer, Ticket, Touch
 from app.models.usage import UsageDay, UsageMetric
-from app.queries.columns import NAT, days_in_zone, fetch_columns
+from app.queries.columns import NAT, days_in_zone, fetch_columns, instants
 from app.queries.contract_lines import KnownLine, RecurringLine, load_known_lines, load_recurring_lines
 from app.queries.fx import load_rates
-from app.queries.known import replaced_at, was_recorded
+from app.queries.known import replacements, was_recorded
 from app.queries.settings import CompanySettings
 
 
@@ -52,9 +52,10 @@ class Known:
         return ZoneInfo(self.settings.reporting_timezone)
 
 
-def load_facts(session: Session, known: Known) -> Facts:
-    """The facts of all accounts with recurring revenue that began by `as_of`."""
-    lines = load_recurring_lines(session, known_at=known.known_at, grace_days=known.settings.grace_days)
+def load_facts(session: Session, known: Known, *, lines: Mapping[int, list[RecurringLine]] | None = None) -> Facts:
+    """The facts of all accounts with recurring revenue that began by `as_of`; `lines` where they were read already."""
+    if lines is None:
+        lines = load_recurring_lines(session, known_at=known.known_at, grace_days=known.settings.grace_days)
     begun = {account: own for account, own in lines.items() if any(e.life.line.starts_on <= known.as_of for e in own)}
     accounts = _Index(np.array(sorted(begun), dtype=np.int64))
     segments, channels, attributes = _attributes(session, known, accounts=accounts)
@@ -124,8 +125,8 @@ def _lines(session: Session, known: Known, *, accounts: _Index, lines: Mapping[i
         non_cancellable=np.array([line.non_cancellable for line in own], dtype=np.bool_),
         mrr=_mrr(session, known, lines=own),
         seats=np.array([np.nan if line.seats is None else float(line.seats) for line in own], dtype=np.float64),
-        available_on=days_in_zone([line.available_at for line in own], known.zone),
-        replaced_on=days_in_zone([line.replaced_at for line in own], known.zone),
+        available_on=days_in_zone(instants([line.available_at for line in own]), known.zone),
+        replaced_on=days_in_zone(instants([line.replaced_at for line in own]), known.zone),
     )
 
 
@@ -158,8 +159,8 @@ def _attributes(
         AttributeFacts(
             account=position,
             valid_from=_days([row.valid_from for row in own]),
-            available_on=days_in_zone([row.available_at for row in own], known.zone),
-            replaced_on=days_in_zone([row.replaced_at for row in own], known.zone),
+            available_on=days_in_zone(instants([row.available_at for row in own]), known.zone),
+            replaced_on=days_in_zone(instants([row.replaced_at for row in own]), known.zone),
             segment=_codes([row.segment for row in own], segments),
             channel=_codes([row.channel for row in own], channels),
         ),
@@ -196,7 +197,8 @@ def _usage(session: Session, known: Known, *, accounts: _Index) -> UsageFacts:
     statement = select(
         day.account_id, day.day, day.available_on, day.metric_id, func.coalesce(day.feature_id, -1), day.amount
     ).where(day.apart_reason.is_(None), day.day < known.as_of, was_recorded(day, known.known_at))
-    position, (days, available, metric, feature, amount) = accounts.select(fetch_columns(session, statement))
+    columns = fetch_columns(session, statement, by=day.id)
+    position, (days, available, metric, feature, amount) = accounts.select(columns)
     metric_ids = np.array(session.scalars(select(UsageMetric.id).order_by(UsageMetric.id)).all(), dtype=np.int64)
     return UsageFacts(
         account=position,
@@ -209,7 +211,7 @@ def _usage(session: Session, known: Known, *, accounts: _Index) -> UsageFacts:
 
 
 def _milestones(session: Session, known: Known, *, accounts: _Index) -> MilestoneFacts:
-    step = Milestone
+    step, later = Milestone, replacements(Milestone, Milestone.plan_id, Milestone.position, known_at=known.known_at)
     statement = (
         select(
             OnboardingPlan.account_id,
@@ -217,12 +219,14 @@ def _milestones(session: Session, known: Known, *, accounts: _Index) -> Mileston
             step.done_on,
             step.available_at,
             step.done_available_at,
-            replaced_at(step, step.plan_id, step.position),
+            later.c.replaced_at,
         )
         .join(OnboardingPlan, OnboardingPlan.id == step.plan_id)
+        .outerjoin(later, later.c.id == step.id)
         .where(was_recorded(step, known.known_at))
     )
-    position, (due, done, available, done_available, replaced) = accounts.select(fetch_columns(session, statement))
+    columns = fetch_columns(session, statement, by=step.id)
+    position, (due, done, available, done_available, replaced) = accounts.select(columns)
     return MilestoneFacts(
         account=position,
         due_on=due,
@@ -238,13 +242,17 @@ def _account_facts(
     known: Known,
     *,
     table: type[AccountFact],
-    columns: Sequence[InstrumentedAttribute[Any]],
+    columns: Sequence[ColumnElement[Any] | InstrumentedAttribute[Any]],
     accounts: _Index,
 ) -> tuple[Ints, list[NDArray[Any]], dict[str, Days]]:
     """Of every version of the facts of a table: whose, the columns, and from when until when it was known."""
-    spans = (table.available_at, replaced_at(table, table.system, table.external_id))
-    statement = select(table.account_id, *columns, *spans).where(was_recorded(table, known.known_at))
-    position, (*found, available, replaced) = accounts.select(fetch_columns(session, statement))
+    later = replacements(table, table.system, table.external_id, known_at=known.known_at)
+    statement = (
+        select(table.account_id, *columns, table.available_at, later.c.replaced_at)
+        .outerjoin(later, later.c.id == table.id)
+        .where(was_recorded(table, known.known_at))
+    )
+    position, (*found, available, replaced) = accounts.select(fetch_columns(session, statement, by=table.id))
     available_on, replaced_on = days_in_zone(available, known.zone), days_in_zone(replaced, known.zone)
     return position, found, {"available_on": available_on, "replaced_on": replaced_on}
 
@@ -257,10 +265,10 @@ def _tickets(session: Session, known: Known, *, accounts: _Index) -> TicketFacts
 
 
 def _surveys(session: Session, known: Known, *, accounts: _Index) -> SurveyFacts:
-    columns = (SurveyAnswer.occurred_on, SurveyAnswer.kind, SurveyAnswer.score)
+    columns = (SurveyAnswer.occurred_on, SurveyAnswer.kind == "nps", SurveyAnswer.score)
     position, found, spans = _account_facts(session, known, table=SurveyAnswer, columns=columns, accounts=accounts)
-    answered, kind, score = found
-    return SurveyFacts(position, answered, kind == "nps", score.astype(np.float64), **spans)
+    answered, is_nps, score = found
+    return SurveyFacts(position, answered, is_nps, score, **spans)
 
 
 def _touches(session: Session, known: Known, *, accounts: _Index) -> TouchFacts:

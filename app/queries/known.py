@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Label, and_, func, or_, select
+from sqlalchemy import BindParameter, ColumnElement, Subquery, and_, func, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.errors import Invalid
@@ -51,10 +51,13 @@ def valid_on(table: type[DatedVersion], day: Day) -> ColumnElement[bool]:
     return and_(table.valid_from <= day, or_(table.valid_to.is_(None), table.valid_to > day))
 
 
-def replaced_at(table: type[Version], *key: InstrumentedAttribute[Any]) -> Label[datetime]:
-    """When a version ceased to be what was known of its thing: a later one was available. Null for the last.
+def replacements(table: type[Version], *key: InstrumentedAttribute[Any], known_at: datetime) -> Subquery:
+    """By the `id` of a version, `replaced_at`: when it ceased to be what was known of its thing, a later one being
+    available. Null for the last; things that never changed are left out, so that only the few others are sorted.
 
-    It looks at the rows that are selected, which are to be all that `was_recorded`; `key` names the thing.
+    `key` names the thing. To be joined from outside to the rows that `was_recorded` by then.
     """
+    changed = select(*key).where(table.superseded_change_id.is_not(None))
     later = func.min(table.available_at).over(partition_by=key, order_by=table.id, rows=(1, None))
-    return later.label("replaced_at")
+    recorded = select(table.id, later.label("replaced_at")).where(was_recorded(table, known_at))
+    return recorded.where(tuple_(*key).in_(changed)).subquery()

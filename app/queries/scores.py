@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from app.domain.features import Floats
 from app.errors import NotFound, NotReady
 from app.models.accounts import Account
-from app.models.scores import ModelRun, PublishedRun, Score
+from app.models.scores import FeatureSnapshot, ModelRun, PublishedRun, Score
+from app.queries.explanations import DRIVERS, Explanation, explain
 from app.queries.runs import CHURN, NOT_PUBLISHED, RUN_COLUMNS, Run
 
 
@@ -42,25 +43,33 @@ class AccountScore:
     health: float | None
     band: str | None
     coverage: float | None
-    explanation: dict[str, Any] | None
     ltv_residual_minor: int | None
     monthly_drift: float | None
     supported_months: int | None
     survival: Curve | None
     retention: Curve | None
+    explanation: Explanation | None
 
 
-SCALARS = tuple(AccountScore.__dataclass_fields__)[2:-2]
+SCALARS = tuple(AccountScore.__dataclass_fields__)[2:-3]
 CURVES = tuple(f"{curve}{bound}" for curve in ("survival", "retention") for bound in ("", "_lower", "_upper"))
 
 
 # Built once: building it costs more than running it.
 SCORE = (
-    select(Account.id, *(getattr(Score, name) for name in (*SCALARS, *CURVES)), *RUN_COLUMNS)
+    select(
+        Account.id,
+        *(getattr(Score, name) for name in (*SCALARS, *CURVES)),
+        Score.contributions,
+        FeatureSnapshot.values,
+        DRIVERS.label("drivers"),
+        *RUN_COLUMNS,
+    )
     .select_from(Account)
     .outerjoin(PublishedRun, PublishedRun.kind == CHURN)
     .outerjoin(ModelRun, ModelRun.id == PublishedRun.run_id)
     .outerjoin(Score, and_(Score.run_id == ModelRun.id, Score.account_id == Account.id))
+    .outerjoin(FeatureSnapshot, and_(FeatureSnapshot.run_id == Score.run_id, FeatureSnapshot.account_id == Account.id))
     .where(Account.id == bindparam("account_id"))
 )
 
@@ -77,8 +86,14 @@ def load_score(session: Session, account_id: int) -> AccountScore:
         raise NotReady(f"Account {account_id} came after the last night; run `tenure nightly` to have it scored.")
     survival, retention = _curve(row, "survival"), _curve(row, "retention")
     scalars: dict[str, Any] = dict(zip(SCALARS, row[1:], strict=False))
+    why = None if row.contributions is None else explain(row.drivers, row.contributions, values=row.values)
     return AccountScore(
-        account_id=account_id, run=Run(*run_cells), **scalars, survival=survival, retention=retention or survival
+        account_id=account_id,
+        run=Run(*run_cells),
+        **scalars,
+        survival=survival,
+        retention=retention or survival,
+        explanation=why,
     )
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from app.db import make_engine, reading
 from app.models.accounts import AccountVersion
-from app.models.scores import Score
+from app.queries.scores import AccountScore, load_score
 from tests.web.company import SPECIAL
 
 
@@ -37,12 +37,10 @@ def figures(section: str) -> list[list[float | None]]:
     return [[float(cell) if cell and "-" not in cell[1:5] else None for cell in row] for row in cells]
 
 
-def score_of(url: str, name: str) -> Score:
+def score_of(url: str, name: str) -> AccountScore:
     engine = make_engine(url)
     with reading(engine) as session:
-        found = session.scalars(
-            select(Score).join(AccountVersion, AccountVersion.account_id == Score.account_id).filter_by(name=name)
-        ).one()
+        found = load_score(session, session.scalars(select(AccountVersion.account_id).filter_by(name=name)).one())
     engine.dispose()
     return found
 
@@ -50,13 +48,11 @@ def score_of(url: str, name: str) -> Score:
 def test_the_curve_on_the_page_is_the_stored_one(client: FlaskClient, company_url: str) -> None:
     score = score_of(company_url, SPECIAL[0])
     assert score.survival is not None
-    assert score.survival_lower is not None
-    assert score.survival_upper is not None
     rows = figures(card(page_of(client, SPECIAL[0]), "retention"))
     assert [row[0] for row in rows] == list(range(61))
-    for column, stored in ((1, score.survival), (2, score.survival_lower), (3, score.survival_upper)):
+    for column, stored in ((1, score.survival.estimate), (2, score.survival.lower), (3, score.survival.upper)):
         shown = [row[column] for row in rows]
-        assert shown == [1.0, *np.round(np.frombuffer(stored, "<f4").astype(float), 4).tolist()]
+        assert shown == [1.0, *np.round(stored, 4).tolist()]
 
 
 def test_the_segments_curve_begins_at_one_for_accounts_as_old_as_this_one(client: FlaskClient) -> None:

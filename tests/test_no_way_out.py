@@ -1,19 +1,25 @@
 """No webhook leads inside: on create, update, test and send, whatever URL is given or a name leads to."""
 
+import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from flask.testing import FlaskClient
 from sqlalchemy import Engine, select
 
 from app.config import Settings
 from app.db import reading, transaction
-from app.models.webhooks import DeliveryAttempt, WebhookDelivery
+from app.http import Application
+from app.models.webhooks import DeliveryAttempt, WebhookDelivery, WebhookEndpoint
+from app.services.changes import recording
 from app.services.deliveries import Sender, send_test
 from app.services.messages import NewMessage, post_message
 from app.services.secrets import Keyring
+from app.services.tokens import WantedToken, create_token
+from app.services.users import NewUser, add_user
 from app.services.webhooks import Address, NewEndpoint, create_endpoint
 from jobs.deliver import deliver_due
 from jobs.work import Work
@@ -24,6 +30,7 @@ PUBLIC = "https://public.example.com/in"
 # What names lead to; those with several answers give one after the other.
 NAMES: dict[str, list[tuple[str, ...]]] = {
     "public.example.com": [("93.184.215.14",)],
+    "hooks.example.com": [("93.184.215.14",)],
     "inside.example.com": [("10.0.0.1",)],
     "loopback.example.com": [("127.0.0.1", "::1")],
     "metadata.example.com": [("169.254.169.254",)],
@@ -32,7 +39,9 @@ NAMES: dict[str, list[tuple[str, ...]]] = {
     "mapped.example.com": [("::ffff:10.0.0.1",)],
     "nat64.example.com": [("64:ff9b::a00:1",)],
 }
-LEADING_INSIDE = tuple(f"https://{name}/in" for name in NAMES if name != "public.example.com")
+LEADING_INSIDE = tuple(
+    f"https://{name}/in" for name, answers in NAMES.items() if answers != NAMES["public.example.com"]
+)
 REFUSED = (*FORBIDDEN_URLS, *LEADING_INSIDE, "http://public.example.com/in", "https://unknown.example.com/in")
 
 
@@ -135,4 +144,77 @@ def test_a_name_that_leads_inside_by_the_time_it_is_sent_to_gets_nothing(public_
         actor="user:1",
     )
     assert "not public" in tested.error
+    assert net.attempts == []
+
+
+@pytest.fixture
+def public_app(app: Application, settings: Settings) -> Application:
+    app.clock = lambda: NOON
+    app.settings = replace(settings, private_targets=())
+    return app
+
+
+def addresses_kept(app: Application) -> list[bytes]:
+    with reading(app.engine) as session:
+        return list(session.scalars(select(WebhookEndpoint.url_ciphertext).order_by(WebhookEndpoint.id)))
+
+
+def refuses_to_create_and_update(app: Application, net: Net, send: Callable[[str, str], int]) -> None:
+    """`send(path, url)` answers with a status; the path is the list's or the first endpoint's."""
+    assert send("", PUBLIC) in {200, 201}
+    [kept] = addresses_kept(app)
+    for url in REFUSED:
+        for path in ("", "/1"):
+            net.names = {name: list(answers) for name, answers in NAMES.items()}
+            assert send(path, url) == 400, (path, url)
+    assert addresses_kept(app) == [kept]
+    assert net.attempts == []
+    assert send("/1", PUBLIC + "?new") in {200, 303}
+    assert addresses_kept(app) != [kept]
+    assert net.attempts == []
+
+
+def test_the_api_takes_no_url_that_leads_inside(public_app: Application, client: FlaskClient, net: Net) -> None:
+    with transaction(public_app.engine) as session:
+        wanted = WantedToken("a test", ["webhooks:admin"])
+        token = create_token(session, wanted, actor="command", now=NOON).token
+    headers = {"Authorization": f"Bearer {token}"}
+
+    def send(path: str, url: str) -> int:
+        body = {"url": url} if path else {"name": "theirs", "url": url, "types": ["feed.stale"]}
+        ask = client.patch if path else client.post
+        return ask(f"/api/v1/webhook-endpoints{path}", json=body, headers=headers).status_code
+
+    refuses_to_create_and_update(public_app, net, send)
+    net.names["public.example.com"] = [("10.0.0.1",)]
+    tested = client.post("/api/v1/webhook-endpoints/1/test", headers=headers)
+    assert (tested.json["state"], tested.json["status"]) == ("dead", None)
+    assert "not public" in tested.json["error"]
+    assert net.attempts == []
+
+
+def test_the_page_takes_no_url_that_leads_inside(public_app: Application, client: FlaskClient, net: Net) -> None:
+    with transaction(public_app.engine) as session, recording(session, "test") as change:
+        add_user(session, change, new=NewUser("Mika", "mika@example.com", "three unrelated words"))
+
+    def token(path: str) -> str:
+        return re.search(r'name="csrf_token" value="([^"]+)"', client.get(path).text)[1]
+
+    login = {"email": "mika@example.com", "password": "three unrelated words", "csrf_token": token("/login")}
+    assert client.post("/login", data=login).status_code == 303
+    kept = {"csrf_token": token("/settings/webhooks")}
+
+    def submit(path: str, **form: str) -> int:
+        return client.post(f"/settings/webhooks{path}", data={**kept, **form}).status_code
+
+    def send(path: str, url: str) -> int:
+        if url != url.strip() or not url:
+            return 400  # a form's blanks around it are dropped, and a field left empty changes nothing
+        return submit(path, name="theirs", url=url, types="feed.stale", action="save")
+
+    refuses_to_create_and_update(public_app, net, send)
+    net.names["public.example.com"] = [("10.0.0.1",)]
+    assert submit("/1", action="test") == 303
+    with reading(public_app.engine) as session:
+        assert "not public" in session.scalars(select(DeliveryAttempt.error)).one()
     assert net.attempts == []

@@ -85,8 +85,9 @@ def run_steps(task: Task, steps: Sequence[Step[Task]]) -> dict[str, Result]:
             log.info("step %d of %d: %s", number, len(steps), step.name)
             done = _do(task, step, results=results)
         results[step.name] = done
-    with task.work.writing() as session:
-        session.get_one(JobRun, task.run.id).finished_at = task.work.clock()
+    if not task.run.is_finished:
+        with task.work.writing() as session:
+            session.get_one(JobRun, task.run.id).finished_at = task.work.clock()
     return results
 
 

@@ -89,4 +89,5 @@ def _is_import_under_way(session: Session, now: datetime) -> bool:
         .where(ImportRun.started_at > now - LONGEST_WAIT, ImportRun.started_at <= now)
         .order_by(ImportRun.id)
     )
-    return None in dict(runs.tuples().all()).values()
+    last: dict[str, datetime | None] = dict(runs.all())
+    return None in last.values()

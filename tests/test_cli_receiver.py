@@ -68,7 +68,7 @@ def test_without_a_secret_it_says_how_to_get_one() -> None:
         send(url, new_secret(), "msg_1")
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=10)
-    assert f"tenure webhook create --name demo --url {url}" in said
+    assert f"tenure webhook add {url} --name demo" in said
     assert "signature NOT verified (start with --secret)" in said
 
 

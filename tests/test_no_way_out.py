@@ -5,11 +5,14 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, select
 
+from app.cli import main
 from app.config import Settings
 from app.db import reading, transaction
 from app.http import Application
@@ -217,4 +220,19 @@ def test_the_page_takes_no_url_that_leads_inside(public_app: Application, client
     assert submit("/1", action="test") == 303
     with reading(public_app.engine) as session:
         assert "not public" in session.scalars(select(DeliveryAttempt.error)).one()
+    assert net.attempts == []
+
+
+def test_the_command_takes_no_url_that_leads_inside(
+    public_work: Work, net: Net, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", public_work.settings.database_url)
+    monkeypatch.setenv("TENURE_DATA", str(tmp_path))
+    monkeypatch.setenv("TENURE_PRIVATE_TARGETS", "")
+    for url in (*REFUSED[::10], *LEADING_INSIDE):  # each starts a command; the check behind it is the same
+        refused = CliRunner().invoke(main, ["webhook", "add", "--name", "theirs", url])
+        assert refused.exit_code == 1, url
+        assert refused.output.startswith("Error: ")
+    with reading(public_work.engine) as session:
+        assert session.scalars(select(WebhookEndpoint)).all() == []
     assert net.attempts == []

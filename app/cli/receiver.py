@@ -41,8 +41,8 @@ def demo_receiver(*, secret: str | None, port: int, fail_status: int | None, tim
 
 def _welcome(url: str, *, has_secret: bool) -> list[str]:
     listening = f"Waiting for alerts at {url}   (Ctrl-C ends it)"
-    test = "  tenure webhook test ID                                        # a test message, now"
+    test = "  tenure webhook test 1        # sends a message now; the number is the endpoint's"
     if has_secret:
         return [listening, "In another terminal:", test, ""]
-    create = f"  tenure webhook create --name demo --url {url}   # prints ID and secret; start this again with --secret"
-    return [listening, "In another terminal:", create, test, ""]
+    add = f"  tenure webhook add {url}     # prints a secret: start this again with --secret whsec_..."
+    return [listening, "In another terminal:", add, test, ""]

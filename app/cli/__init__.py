@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from app.cli import access, company, data, receiver, serving, worker
+from app.cli import access, company, data, receiver, secrets, serving, webhooks, worker
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,7 +32,9 @@ for command in (
     company.settings,
     access.user,
     access.token,
+    webhooks.webhook,
     receiver.demo_receiver,
+    secrets.secrets,
     access.audit,
 ):
     main.add_command(command)

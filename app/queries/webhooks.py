@@ -163,6 +163,18 @@ def find_delivery(session: Session, delivery_id: int) -> DeliveryFull:
     return DeliveryFull(delivery, body, [Attempt(*each) for each in session.execute(attempts)])
 
 
+def find_replayable(session: Session, endpoint_id: int, *, ended_after: datetime) -> list[int]:
+    """What did not arrive at an endpoint and ended since an instant, the oldest first; tests are not among it."""
+    missed = (
+        WebhookDelivery.endpoint_id == endpoint_id,
+        WebhookDelivery.state.in_(("dead", "dropped")),
+        WebhookDelivery.ended_at >= ended_after,
+        WebhookMessage.type != "webhook.test",
+    )
+    statement = select(WebhookDelivery.id).join(WebhookMessage, WebhookMessage.id == WebhookDelivery.message_id)
+    return list(session.scalars(statement.where(*missed).order_by(WebhookDelivery.id)))
+
+
 def _deliveries() -> Select[*tuple[Any, ...]]:
     newest = (
         select(func.max(DeliveryAttempt.id))

@@ -4,6 +4,7 @@ Whoever follows a link sees the account, the product and the worth that the mess
 nothing else. Mail scanners follow links too: a GET only shows.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from flask import redirect, render_template, request, url_for
@@ -11,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import LazyString
 
 from app.auth import public
-from app.domain.expansion_moves import ACCEPT, REASONS, REJECT, SNOOZE, SNOOZE_DAYS
+from app.domain.expansion_moves import ACCEPT, REASONS, REJECT, SNOOZE, SNOOZE_DAYS, SNOOZED
 from app.errors import Conflict, Invalid, NotFound
 from app.http import application, database, now
 from app.queries.expansion import OpportunityDetail, find_opportunity
@@ -81,11 +82,11 @@ def _act(linked: Linked, token: str) -> ResponseReturnValue:
     reason = request.form.get("reason") if linked.action == REJECT else None
     if linked.action == REJECT and reason not in REASONS[REJECT]:
         return _page(linked, error=_("Choose a reason.")), 400
-    try:
+    detail = find_opportunity(database(), linked.opportunity_id, now=now())
+    if _can_do(detail, linked.action):  # else somebody was faster, or it was a second click: the page shows it
         move = Move(linked.opportunity_id, linked.action, reason=reason)
-        move_opportunity(database(), move, actor=f"link:{linked.opportunity_id}", at=now())
-    except Conflict:
-        pass  # somebody was faster, or it was a second click: the page shows how it stands
+        with suppress(Conflict):
+            move_opportunity(database(), move, actor=f"link:{linked.opportunity_id}", at=now())
     return redirect(url_for("web.answer_opportunity", token=token), 303)
 
 
@@ -96,7 +97,7 @@ def _page(linked: Linked, *, error: str | None) -> str:
 
 def _shown(detail: OpportunityDetail, action: str) -> Shown:
     row = detail.opportunity
-    can_do = action in detail.actions and not _is_done(detail, action)
+    can_do = _can_do(detail, action)
     state = word(STATES, row.state)
     until = show_day(row.snoozed_until) if row.snoozed_until else ""
     return Shown(
@@ -113,9 +114,9 @@ def _shown(detail: OpportunityDetail, action: str) -> Shown:
     )
 
 
-def _is_done(detail: OpportunityDetail, action: str) -> bool:
+def _can_do(detail: OpportunityDetail, action: str) -> bool:
     """A snoozed one could be snoozed again; by the same link it was meant once."""
-    return action == SNOOZE and detail.opportunity.state == "snoozed"
+    return action in detail.actions and (action, detail.opportunity.state) != (SNOOZE, SNOOZED)
 
 
 def _worth(measure: str, money: str) -> str:

@@ -24,6 +24,18 @@ CONSTRAINT_NAMES = {
 }
 
 
+PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "busy_timeout=5000",
+    "foreign_keys=ON",
+    # Ids of events are as random as digests: what is written again and again is kept in memory, and goes from the log
+    # to its place by 32 MB at a time.
+    "cache_size=-32768",
+    "wal_autocheckpoint=8000",
+)
+
+
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=CONSTRAINT_NAMES)
 
@@ -66,7 +78,7 @@ def _set_up_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) ->
     # The driver's own implicit BEGIN would be deferred; ours is sent by _begin_on_sqlite.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
+    for pragma in PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

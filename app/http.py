@@ -34,6 +34,7 @@ from app.errors import (
     TooLarge,
     TooMany,
 )
+from app.queries.callers import Program
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -110,6 +111,8 @@ class Application(Flask):
         self.engine: Engine = make_engine(settings.database_url)
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.gates: list[Callable[[], None]] = []
+        self.limits: list[Callable[[Session], None]] = []  # what a request may see, put on each of its sessions
+        self.known_keys: dict[bytes, tuple[Program, datetime]] = {}
         self.error_page: Callable[[Problem], ResponseReturnValue] = plain_error_page
         self.config.update(
             SECRET_KEY=settings.secret_key,
@@ -125,13 +128,19 @@ class Application(Flask):
         with reading(self.engine) as g.session:
             for gate in self.gates:
                 gate()
+            self._limit(g.session)
             if request.method in SAFE_METHODS:
                 return super().dispatch_request()
         if getattr(self.view_functions.get(request.endpoint or ""), "own_transaction", False):
             del g.session
             return super().dispatch_request()
         with transaction(self.engine) as g.session:
+            self._limit(g.session)
             return super().dispatch_request()
+
+    def _limit(self, session: Session) -> None:
+        for limit in self.limits:
+            limit(session)
 
 
 def own_transaction(view: View) -> View:

@@ -99,7 +99,7 @@ def serve(*, host: str, workers: int, with_worker: bool) -> None:
         "--log-level",
         "warning",
     ]
-    options = ["--workers", str(workers), "--worker-class", "gthread", "--threads", "4", "--no-control-socket"]
+    options = ["--workers", str(workers), "--worker-class", "gthread", "--threads", "8", "--no-control-socket"]
     os.execv(sys.executable, [*command, *options])  # noqa: S606  our own interpreter and arguments
 
 

@@ -13,7 +13,8 @@ from app.db import reading, transaction
 from app.models.accounts import Account, ExternalId
 from app.models.usage import UsageDay, UsageFeature, UsageMetric
 from app.services.changes import recording
-from app.services.events import Row, add_events, ensure_sources
+from app.services.event_reading import Row
+from app.services.events import add_events, ensure_sources
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

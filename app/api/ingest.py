@@ -17,11 +17,11 @@ from app.api.group_commit import GroupCommit
 from app.auth import current_caller, requires
 from app.db import transaction
 from app.errors import Invalid, NotAllowed, TooLarge
-from app.http import Application, application, now, own_transaction
+from app.http import Application, now, own_transaction
 from app.queries.callers import Program
 from app.schemas.events import BATCH_LIMIT_BYTES, TOO_LARGE, Batch, read_batch, read_single, unpack
-from app.services.event_reading import Delivery, Digests, read_delivery
-from app.services.events import Receipt, record_deliveries
+from app.services.event_reading import Delivery, Digests, Origin, read_delivery
+from app.services.events import Receipt, ensure_sources, record_deliveries
 from app.services.tokens import INGEST
 
 PREFIXES = ("/v1", "/ingest/v1")
@@ -35,10 +35,11 @@ def register(app: Application) -> None:
     """The addresses, each also below a prefix: some clients want a host with a path."""
     blueprint = Blueprint("ingest", __name__)
     committer: Committer = GroupCommit(lambda deliveries: _commit(app, deliveries))
+    origin_of = _Origins(app)
     views: dict[str, Callable[[bytes], Batch]] = {"batch": read_batch}
     views |= {name: partial(read_single, name) for name in SINGLES}
     for name, read in views.items():
-        view = own_transaction(requires(INGEST)(_view(committer, read=read)))
+        view = own_transaction(requires(INGEST)(_view(committer, origin_of, read=read)))
         for prefix in PREFIXES:
             blueprint.add_url_rule(
                 f"{prefix}/{name}", f"{name}{'_below' if prefix != PREFIXES[0] else ''}", view, methods=["POST"],
@@ -47,15 +48,30 @@ def register(app: Application) -> None:
     app.register_blueprint(blueprint)
 
 
-def _view(committer: Committer, *, read: Callable[[bytes], Batch]) -> Callable[[], ResponseReturnValue]:
+def _view(
+    committer: Committer, origin_of: Callable[[str], Origin], *, read: Callable[[bytes], Batch]
+) -> Callable[[], ResponseReturnValue]:
     def view() -> ResponseReturnValue:
-        source = _source()
-        batch = read(_body())
-        digests = Digests(application().settings.secret_key, source)
-        delivery = read_delivery(batch, source=source, digests=digests, received_at=now())
+        origin = origin_of(_source())
+        delivery = read_delivery(read(_body()), origin=origin, received_at=now())
         return _answer(committer.submit(delivery))
 
     return view
+
+
+class _Origins:
+    """The sources that events came from so far, each looked up once: they stay."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+        self._known: dict[str, Origin] = {}
+
+    def __call__(self, source: str) -> Origin:
+        if source not in self._known:
+            with transaction(self._app.engine) as session:
+                source_id = ensure_sources(session, {source})[source]
+            self._known[source] = Origin(source_id, source, Digests(self._app.settings.secret_key, source))
+        return self._known[source]
 
 
 def _commit(app: Application, deliveries: Sequence[Delivery]) -> list[Receipt]:

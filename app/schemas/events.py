@@ -4,7 +4,7 @@ A body that is no JSON is refused whole; a message that does not fit is refused 
 """
 
 import zlib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -18,7 +18,6 @@ TOO_LARGE = f"A batch is at most {BATCH_LIMIT_BYTES // 1024} kB of JSON; send it
 NUL, ESCAPED_BACKSLASH = b"\\u0000", b"\\\\"
 GZIP_MAGIC = b"\x1f\x8b"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 
 # Ids are texts, but numbers in many a database, and sent as they come from there.
 ExternalKey = str | int | float | None
@@ -47,11 +46,15 @@ class Message(Struct, rename="camel"):
 
 
 class Batch(Struct, rename="camel"):
-    """`kind` is the type of messages that name none: that of the address they were sent to."""
+    """`kind` is the type of messages that name none: that of the address they were sent to.
+
+    `has_nul` says that there may be a NUL character in one of them.
+    """
 
     batch: list[Raw]
     sent_at: Any = None
     kind: str | None = None
+    has_nul: bool = False
 
 
 class Traits(Struct, rename="camel"):
@@ -100,9 +103,10 @@ def read_batch(body: bytes) -> Batch:
     """The messages of a batch, unread. Raises TooLarge and Invalid for a body that is none."""
     _check_size(body)
     try:
-        return _BATCHES.decode(body)
+        batch = _BATCHES.decode(body)
     except UNREADABLE as error:
         raise Invalid(_unreadable(error, 'a JSON object with the messages as the list "batch"')) from None
+    return Batch(batch.batch, sent_at=batch.sent_at, has_nul=NUL in body)
 
 
 def read_single(kind: str, body: bytes) -> Batch:
@@ -114,7 +118,7 @@ def read_single(kind: str, body: bytes) -> Batch:
             raise Invalid("The body must be a JSON object, in braces.")
     except UNREADABLE as error:
         raise Invalid(_unreadable(error, "one JSON object")) from None
-    return Batch([message], kind=kind)
+    return Batch([message], kind=kind, has_nul=NUL in body)
 
 
 def _check_size(body: bytes) -> None:
@@ -128,8 +132,8 @@ def _unreadable(error: Exception, wanted: str) -> str:
     return f"The body must be {wanted}: {error}."
 
 
-def read_message(raw: Raw, *, kind: str | None) -> Message:
-    """One message; one that names no type is of that `kind`. Raises Misfit."""
+def read_message(raw: Raw, batch: Batch) -> Message:
+    """One message of the batch. Raises Misfit."""
     if len(raw) > MESSAGE_LIMIT_BYTES:
         raise Misfit("too_large", f"{len(raw):,} bytes")
     try:
@@ -138,9 +142,10 @@ def read_message(raw: Raw, *, kind: str | None) -> Message:
             _ANYTHING.decode(message.properties)  # a number that is too large, or text that is none, shows only now
     except UNREADABLE as error:
         raise Misfit("malformed", str(error)) from None
-    if NUL in bytes(raw) and NUL in bytes(raw).replace(ESCAPED_BACKSLASH, b""):
+    if batch.has_nul and NUL in bytes(raw).replace(ESCAPED_BACKSLASH, b""):
         raise Misfit("nul")
-    message.type = message.type or kind
+    if message.type is None:
+        message.type = batch.kind
     return message
 
 
@@ -167,11 +172,12 @@ def microseconds(instant: datetime | None) -> int | None:
     """Since 1970 in UTC; an instant without a zone is meant in UTC."""
     if instant is None:
         return None
-    return ((instant if instant.tzinfo else instant.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND
+    since = (instant if instant.tzinfo else instant.replace(tzinfo=UTC)) - EPOCH
+    return since.days * 86_400_000_000 + since.seconds * 1_000_000 + since.microseconds
 
 
 def key_text(value: ExternalKey) -> str | None:
     """An id as text; an empty one is none, and 7.0 is 7."""
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else str(value)
-    return None if value is None else str(value) or None
+    if type(value) is str or value is None:
+        return value or None
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from msgspec import UNSET
 
-from app.domain.event_times import LATE_LIMIT_DAYS, Sending, occurred_us, refusal_of_time
+from app.domain.event_times import LATE_LIMIT_DAYS, Sending
 from app.schemas.events import (
     MESSAGE_LIMIT_BYTES,
     Batch,
@@ -55,17 +55,25 @@ class Refused:
         return REASONS[self.reason] + (f": {self.detail}" if self.detail else "")
 
 
-class Event(NamedTuple):
-    """A usage event; `account` None: that of the person's last group call."""
+class Row(NamedTuple):
+    """A usage event as it is stored; `account` None: that of the person's last group call."""
 
-    position: int
-    message_id: str
     key: bytes
+    source_id: int
     account: str | None
     person: bytes | None
     name: str
     occurred_us: int
+    received_us: int
     properties: str | None
+
+
+class Event(NamedTuple):
+    """A usage event, and which message it was."""
+
+    position: int
+    message_id: str
+    row: Row
 
 
 class Grouping(NamedTuple):
@@ -89,6 +97,7 @@ class Delivery:
     """What one request brought."""
 
     source: str
+    source_id: int
     received_us: int
     events: list[Event] = field(default_factory=list)
     groupings: list[Grouping] = field(default_factory=list)
@@ -122,16 +131,25 @@ class Digests:
         return digest.digest()
 
 
-def read_delivery(batch: Batch, *, source: str, digests: Digests, received_at: datetime) -> Delivery:
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where messages come from: a source by its id and name, and the digests of its ids."""
+
+    source_id: int
+    source: str
+    digests: Digests
+
+
+def read_delivery(batch: Batch, *, origin: Origin, received_at: datetime) -> Delivery:
     """Read each message by itself; one that does not fit is refused with its position and the reason."""
     received_us = microseconds(received_at) or 0
-    delivery = Delivery(source, received_us)
+    delivery = Delivery(origin.source, origin.source_id, received_us)
     sent_us = microseconds(read_instant(batch.sent_at))
-    reader = _Reader(delivery, digests, sending=Sending(received_us, sent_us))
+    reader = _Reader(delivery, origin.digests, sending=Sending.of(received_us, sent_us))
     for position, raw in enumerate(batch.batch):
         message_id = None
         try:
-            message = read_message(raw, kind=batch.kind)
+            message = read_message(raw, batch)
             message_id = key_text(message.message_id)
             reader.take(position, message_id, message=message)
         except Misfit as misfit:
@@ -170,26 +188,23 @@ class _Reader:
             raise Misfit("too_long")
         sending = self._sending
         if message.sent_at is not None:
-            sending = Sending(sending.received_us, microseconds(read_instant(message.sent_at)))
-        happened_us = occurred_us(microseconds(message.timestamp), sending)
-        reason = refusal_of_time(happened_us, sending.received_us)
+            sending = Sending.of(sending.received_us, microseconds(read_instant(message.sent_at)))
+        happened_us = sending.occurred_us(microseconds(message.timestamp))
+        reason = sending.refusal(happened_us)
         if reason is not None:
             raise Misfit(reason)
-        digests = self._digests
-        key, person = digests.event(message_id), digests.person(message)
-        properties = None if message.properties is UNSET else bytes(message.properties).decode()
-        self._delivery.events.append(
-            Event(
-                position,
-                message_id,
-                key,
-                account,
-                person,
-                name,
-                happened_us,
-                None if properties == "{}" else properties,
-            )
+        delivery, digests = self._delivery, self._digests
+        row = Row(
+            digests.event(message_id),
+            delivery.source_id,
+            account,
+            digests.person(message),
+            name,
+            happened_us,
+            sending.received_us,
+            _kept_properties(message),
         )
+        delivery.events.append(Event(position, message_id, row))
 
     def _take_grouping(self, position: int, message: Message) -> None:
         account, person = _account_of(message), self._digests.person(message)
@@ -209,6 +224,14 @@ class _Reader:
         traits = read_traits(message.traits) or read_traits(in_context)
         if user_id is not None and traits is not None:  # of a device without a user nobody has a name
             self._delivery.identities.append(Identity(user_id, person, traits))
+
+
+def _kept_properties(message: Message) -> str | None:
+    """As they came; those that say nothing are not kept."""
+    properties = message.properties
+    if properties is UNSET or len(properties) <= len("{}"):
+        return None
+    return bytes(properties).decode()
 
 
 def _account_of(message: Message) -> str | None:

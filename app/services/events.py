@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app.models.events import EventSource, Membership, RefusedEvents
 from app.queries.event_columns import ARRIVAL_LOCK
 from app.queries.events import find_memberships, find_sources
-from app.services.event_reading import Delivery, Refused
+from app.services.event_reading import MOST_CHARACTERS, Delivery, Refused, Row
 from app.services.identities import record_identities
 
 COLUMNS = (
@@ -48,19 +48,6 @@ class Receipt:
     refused: tuple[Refused, ...]
 
 
-class Row(NamedTuple):
-    """An event in the order of COLUMNS."""
-
-    key: bytes
-    source_id: int
-    account: str
-    person: bytes | None
-    name: str
-    occurred_us: int
-    received_us: int
-    properties: str | None
-
-
 def record_deliveries(session: Session, deliveries: Sequence[Delivery]) -> list[Receipt]:
     """Record what each delivery brought; nothing may be written after it in the transaction.
 
@@ -69,16 +56,15 @@ def record_deliveries(session: Session, deliveries: Sequence[Delivery]) -> list[
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": ARRIVAL_LOCK})
-    sources = ensure_sources(session, {delivery.source for delivery in deliveries})
-    stored = _stored_memberships(session, deliveries, sources=sources)
+    stored = _stored_memberships(session, deliveries)
     batches, refused = [], []
     for delivery in deliveries:
-        rows, homeless = _with_accounts(delivery, source_id=sources[delivery.source], stored=stored)
+        rows, homeless = _with_accounts(delivery, stored)
         batches.append(rows)
         refused.append(tuple(sorted([*delivery.refused, *homeless], key=lambda each: each.position)))
     added = add_events(session, batches)
-    _record_memberships(session, deliveries, sources=sources)
-    _count_refused(session, deliveries, refused=refused, sources=sources)
+    _record_memberships(session, deliveries)
+    _count_refused(session, deliveries, refused=refused)
     record_identities(session, deliveries)
     return [
         Receipt(count + delivery.accepted, len(rows) - count, delivery.ignored, out)
@@ -118,53 +104,41 @@ def add_events(session: Session, batches: Sequence[Sequence[Row]]) -> list[int]:
     return added
 
 
-def _stored_memberships(
-    session: Session, deliveries: Iterable[Delivery], *, sources: Mapping[str, int]
-) -> dict[tuple[int, bytes], str]:
+def _stored_memberships(session: Session, deliveries: Iterable[Delivery]) -> dict[tuple[int, bytes], str]:
     asked = {
-        (sources[delivery.source], event.person)
+        (delivery.source_id, event.row.person)
         for delivery in deliveries
         for event in delivery.events
-        if event.account is None and event.person is not None
+        if event.row.account is None and event.row.person is not None
     }
     return find_memberships(session, asked)
 
 
-def _with_accounts(
-    delivery: Delivery, *, source_id: int, stored: Mapping[tuple[int, bytes], str]
-) -> tuple[list[Row], list[Refused]]:
+def _with_accounts(delivery: Delivery, stored: Mapping[tuple[int, bytes], str]) -> tuple[list[Row], list[Refused]]:
     """The rows of the events that have an account, and the others."""
     rows, homeless = [], []
     groupings = sorted(delivery.groupings, reverse=True)
     later = {grouping.person: grouping.account for grouping in groupings}
     before: dict[bytes, str] = {}
-    for event in delivery.events:
-        while groupings and groupings[-1].position < event.position:
+    for position, message_id, row in delivery.events:
+        if row.account is not None:
+            rows.append(row)
+            continue
+        while groupings and groupings[-1].position < position:
             grouping = groupings.pop()
             before[grouping.person] = grouping.account
-        person = event.person or b""
-        account = event.account or before.get(person) or stored.get((source_id, person)) or later.get(person)
+        person = row.person or b""
+        account = before.get(person) or stored.get((delivery.source_id, person)) or later.get(person)
         if account is None:
-            homeless.append(Refused(event.position, event.message_id[:200], "no_account"))
+            homeless.append(Refused(position, message_id[:MOST_CHARACTERS], "no_account"))
         else:
-            rows.append(
-                Row(
-                    event.key,
-                    source_id,
-                    account,
-                    event.person,
-                    event.name,
-                    event.occurred_us,
-                    delivery.received_us,
-                    event.properties,
-                )
-            )
+            rows.append(row._replace(account=account))
     return rows, homeless
 
 
-def _record_memberships(session: Session, deliveries: Iterable[Delivery], *, sources: Mapping[str, int]) -> None:
+def _record_memberships(session: Session, deliveries: Iterable[Delivery]) -> None:
     last = {
-        (sources[delivery.source], grouping.person): grouping.account
+        (delivery.source_id, grouping.person): grouping.account
         for delivery in deliveries
         for grouping in delivery.groupings
     }
@@ -187,13 +161,12 @@ def _count_refused(
     deliveries: Sequence[Delivery],
     *,
     refused: Sequence[Sequence[Refused]],
-    sources: Mapping[str, int],
 ) -> None:
     """Add to the day's counts, so that a mistake in a client is seen here and not only there."""
     counts: Counter[tuple[int, datetime, str]] = Counter()
     for delivery, out in zip(deliveries, refused, strict=True):
         at = datetime.fromtimestamp(delivery.received_us / 1e6, UTC)
-        counts.update((sources[delivery.source], at, each.reason) for each in out)
+        counts.update((delivery.source_id, at, each.reason) for each in out)
     if not counts:
         return
     statement = _insert(session)(RefusedEvents)

@@ -7,7 +7,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from app.models.persons import Person
-from app.queries.events import find_event_accounts, find_memberships, find_sources
+from app.queries.events import find_event_accounts, find_memberships
 from app.queries.ids import BATCH
 from app.schemas.events import Traits
 from app.services.changes import recording
@@ -24,7 +24,7 @@ def record_identities(session: Session, deliveries: Iterable[Delivery]) -> int:
     leaves unsaid stays. Nothing is recorded, and no change made, where nothing is new.
     """
     newest = {
-        (delivery.source, identity.user_id): identity
+        (delivery.source, identity.user_id): (delivery.source_id, identity)
         for delivery in deliveries
         for identity in delivery.identities
         if len(identity.user_id) <= LONGEST_ID and _said(identity.traits)
@@ -34,7 +34,7 @@ def record_identities(session: Session, deliveries: Iterable[Delivery]) -> int:
     accounts = _accounts(session, newest)
     rows = {
         key: _said(identity.traits) | ({"account_id": accounts[key]} if key in accounts else {})
-        for key, identity in newest.items()
+        for key, (_, identity) in newest.items()
     }
     known = _known(session, rows)
     added = {key: row for key, row in rows.items() if key not in known}
@@ -75,10 +75,9 @@ def _said(traits: Traits) -> dict[str, Any]:
     }
 
 
-def _accounts(session: Session, newest: Mapping[tuple[str, str], Identity]) -> dict[tuple[str, str], int]:
+def _accounts(session: Session, newest: Mapping[tuple[str, str], tuple[int, Identity]]) -> dict[tuple[str, str], int]:
     """Our account of each person, by the source's id of it."""
-    sources = find_sources(session, {source for source, _ in newest})
-    people = {(sources[source], identity.person): (source, user) for (source, user), identity in newest.items()}
+    people = {(source_id, identity.person): key for key, (source_id, identity) in newest.items()}
     refs = {people[key]: ref for key, ref in find_memberships(session, people).items()}
     found: dict[tuple[str, str], int] = {}
     for source in {source for source, _ in refs}:

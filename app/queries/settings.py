@@ -29,6 +29,7 @@ class CompanySettings:
     minimum_coverage: Decimal = Decimal("0.40")  # below it a health score is withheld
     event_retention_days: int = 90  # raw usage events are kept for so long; what was counted of them stays
     night_at: str = "02:00"  # when the worker makes the night, in the reporting time zone; "off": it does not
+    csm_sees: str = "all"  # whose accounts a customer success manager sees: all, or "book": their own
     flags_a_night: int = 40  # new expansion opportunities at most, the best first
     flags_an_account: int = 2  # expansion opportunities that stand at once
 

@@ -16,6 +16,7 @@ from app.models.contracts import ContractLineVersion
 from app.models.settings import SettingVersion
 from app.models.versions import Change
 from app.queries.settings import NAMES, CompanySettings
+from app.services.audit import Act, record_act
 from app.services.history import ALWAYS
 from app.services.versions import record_dated_versions
 
@@ -40,7 +41,7 @@ DECIMAL = {
 
 
 def record_settings(session: Session, change: Change, *, values: Mapping[str, Any], valid_from: date = ALWAYS) -> None:
-    """Record company settings from a day on; values may be text.
+    """Record company settings from a day on, on record as done by the change's source; values may be text.
 
     Raises Invalid for a name that is not a setting or a value that it cannot have, Conflict for one
     that is fixed by what has been recorded already.
@@ -51,6 +52,8 @@ def record_settings(session: Session, change: Change, *, values: Mapping[str, An
         {"name": name, "value": value, "valid_from": valid_from, "valid_to": None, "available_at": datetime.now(UTC)}
         for name, value in encoded.items()
     ]
+    act = Act("setting.changed", details={**encoded, "valid_from": valid_from.isoformat()})
+    record_act(session, act, actor=change.source[:100], at=datetime.now(UTC))
     record_dated_versions(session, change, table=SettingVersion, key=["name"], rows=rows)
 
 
@@ -97,7 +100,13 @@ def _time(value: Any) -> str:
         raise Invalid(f"night_at cannot be {value!r}; give a time such as 02:00, or off.") from None
 
 
-TEXT = {"tracked_from": _day, "night_at": _time}
+def _sight(value: Any) -> str:
+    if value not in {"all", "book"}:
+        raise Invalid(f"csm_sees cannot be {value!r}; give all, or book for a manager's own accounts.")
+    return str(value)
+
+
+TEXT = {"tracked_from": _day, "night_at": _time, "csm_sees": _sight}
 
 
 def _refuse_change_of_fixed(session: Session, values: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ known then, from the day on which it was taken up.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -24,6 +24,7 @@ from app.queries.event_columns import (
     Window,
     find_horizon,
     find_window,
+    last_received_at,
     load_sources,
     load_waiting,
     read_events,
@@ -33,6 +34,7 @@ from app.queries.event_columns import (
 from app.queries.events import find_event_accounts
 from app.queries.settings import load_company_settings
 from app.services.changes import recording
+from app.services.feeds import note_feed
 from app.services.roll_up import (
     PRUNED_AT_ONCE,
     Found,
@@ -139,19 +141,23 @@ def _roll_up_new(work: Work, accounts: _Accounts, *, zone: ZoneInfo, horizon: in
     while after < horizon:
         with reading(work.engine) as session:
             window = find_window(session, after=after, horizon=horizon, most=CHUNK)
-            parts = []
+            parts, seen = [], {}
             for source_id, source in load_sources(session).items():
                 raw = read_events(session, window, source_id=source_id)
+                if raw.account_ref:
+                    seen[source] = last_received_at(session, window, source_id=source_id)
                 account = accounts.of(session, source_id, source=source, refs=raw.account_ref)
                 parts.append(_count(source_id, raw, account=account, zone=zone))
-        done += _write(work, parts, window=window)
+        done += _write(work, parts, window=window, seen=seen)
         after = window.end
     return done
 
 
-def _write(work: Work, parts: Sequence[_Part], *, window: Window) -> RolledUp:
+def _write(work: Work, parts: Sequence[_Part], *, window: Window, seen: Mapping[str, datetime]) -> RolledUp:
     with work.writing() as session:
         hold_roll_up(session, at=window.after)
+        for source, at in seen.items():
+            note_feed(session, kind="events", name=source, at=at)
         for part in parts:
             keep_waiting(session, part.source_id, events=part.waiting, first=window.after + 1, last=window.end)
         advance(session, to=window.end)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,14 @@ def find_window(session: Session, *, after: int, horizon: int, most: int) -> Win
     statement = select(UsageEvent.id).where(UsageEvent.id > after, UsageEvent.id <= horizon).order_by(UsageEvent.id)
     end = session.scalar(statement.offset(most - 1).limit(1))
     return Window(after, horizon if end is None else end)
+
+
+def last_received_at(session: Session, window: Window, *, source_id: int) -> datetime:
+    """When the source's last event of the window came; it has one there."""
+    event = UsageEvent
+    ours = event.source_id == source_id, event.id > window.after, event.id <= window.end
+    received_us = session.scalars(select(event.received_us).where(*ours).order_by(event.id.desc()).limit(1)).one()
+    return datetime.fromtimestamp(received_us / 1e6, UTC)
 
 
 def read_events(session: Session, window: Window, *, source_id: int) -> RawEvents:

@@ -78,7 +78,7 @@ def processor_ticks(process: BaseProcess) -> list[str]:
     return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
 
 
-@pytest.mark.parametrize("die", [die_computing, die_about_to_write])
+@pytest.mark.parametrize("die", [pytest.param(die_computing, marks=pytest.mark.slow), die_about_to_write])
 def test_killed_in_the_middle_of_each_step_the_night_is_completed_as_if_nothing_had_been(
     company: Engine, database_url: str, tmp_path: Path, die: Callable[[BaseProcess, Engine], None]
 ) -> None:
@@ -106,7 +106,7 @@ def test_killed_in_the_middle_of_each_step_the_night_is_completed_as_if_nothing_
     assert count(company, ExpansionOpportunity) == count(company, WebhookMessage) == 15
 
 
-@pytest.mark.parametrize("step", ["fit", "score", "publish", "flag"])
+@pytest.mark.parametrize("step", ["score", "flag"])
 def test_a_worker_that_was_stopped_past_its_lease_writes_nothing_when_it_goes_on(
     company: Engine, database_url: str, tmp_path: Path, step: str
 ) -> None:

@@ -5,6 +5,7 @@ from app.api.meta import run_meta
 from app.auth import PUBLIC
 from app.domain.definitions import DEFINITIONS
 from app.http import database
+from app.queries.model_report import load_model_report
 from app.queries.runs import load_run, load_run_report
 from app.schemas import models as schemas
 
@@ -19,4 +20,7 @@ def list_definitions() -> Reply:
 def show_current_model() -> Reply:
     """The published run: what it rests on, why, and its own report."""
     run = load_run(database())
-    return Reply({"run": run, "report": load_run_report(database(), run), "meta": run_meta(run, run.definition)})
+    report = load_run_report(database(), run)
+    evaluation = load_model_report(database(), report, today=run.as_of)
+    said = {name: value for name, value in report.items() if name != "backtest"}
+    return Reply({"run": run, "report": said, "evaluation": evaluation, "meta": run_meta(run, run.definition)})

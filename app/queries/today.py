@@ -1,6 +1,5 @@
 """Who needs us today: the accounts with the most ARR at risk, those in grace, and what changed overnight."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -112,7 +111,7 @@ def sum_up_risk(session: Session, whose: Whose) -> Sum:
     statement = select(func.count(), func.coalesce(func.sum(Score.arr_at_risk_minor), 0)).where(
         Score.run_id == whose.run_id, Score.arr_at_risk_minor > 0, *_own(whose)
     )
-    count, minor = session.execute(statement).one().tuple()
+    count, minor = session.execute(statement).one()
     return Sum(count or 0, int(minor or 0))
 
 
@@ -121,7 +120,7 @@ def sum_up_grace(session: Session, whose: Whose) -> Sum:
     statement = select(func.count(), func.coalesce(func.sum(Score.arr_minor), 0)).where(
         Score.run_id == whose.run_id, _in_grace(), *_own(whose)
     )
-    count, minor = session.execute(statement).one().tuple()
+    count, minor = session.execute(statement).one()
     return Sum(count or 0, int(minor or 0))
 
 
@@ -154,7 +153,8 @@ def load_overnight(session: Session, whose: Whose, *, limit: int) -> Overnight:
         .order_by(change.arr_minor.desc(), change.account_id)
         .limit(limit)
     )
-    return Overnight(Counter(dict(counts.tuples().all())), [StateChange(*row) for row in rows])
+    by_direction = {direction: count for direction, count in counts}  # noqa: C416  rows are no tuples
+    return Overnight(by_direction, [StateChange(*row) for row in rows])
 
 
 def _scores(whose: Whose) -> Any:
@@ -197,6 +197,8 @@ def _needy(row: Any, last_contact_on: date | None, *, explanation: Mapping[str, 
 
 
 def _describe(session: Session, whose: Whose, *, rows: Sequence[Any]) -> list[NeedyAccount]:
+    if not rows:
+        return []
     ids = [row.account_id for row in rows]
     contacts = load_last_contacts(session, ids, before=whose.today)
     reasons = load_explanations(session, run_id=whose.run_id, account_ids=ids)

@@ -43,7 +43,7 @@ class Company:
         self.session, self.change, self.number = session, change, 0
         self.random = random.Random(7)  # noqa: S311  a fixed seed, no secret
         self.products = {plan: self._product(plan) for plan in (*PLANS, "Set-up")}
-        self.csms = [self.person("staff", name) for name in ("Mika Sato", "Omar Haddad")]
+        self.csms = [self.person("staff", "Mika Sato", email=EMAIL.upper()), self.person("staff", "Omar Haddad")]
         self.metrics = {name: self._metric(name) for name in ("activity", "active_people")}
 
     def key(self) -> str:
@@ -60,8 +60,8 @@ class Company:
         row.available_at = datetime(on.year, on.month, on.day, tzinfo=UTC)
         return self.add(row)
 
-    def person(self, kind: str, name: str, account_id: int | None = None) -> int:
-        row = Person(kind=kind, system="test", external_id=self.key(), name=name, account_id=account_id)
+    def person(self, kind: str, name: str, account_id: int | None = None, *, email: str | None = None) -> int:
+        row = Person(kind=kind, system="test", external_id=self.key(), name=name, account_id=account_id, email=email)
         return int(self.add(row).id)
 
     def text(self, body: str) -> int:

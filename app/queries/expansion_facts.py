@@ -203,7 +203,7 @@ def load_distinct_people(session: Session, known: Known) -> dict[int, Floats]:
     table, first = PersonDay, np.datetime64(known.as_of) - WINDOWS * WINDOW_DAYS
     start: date = first.item()
     number: ColumnElement[int] = day_number(table.day)
-    window = ((number - literal(int(first.astype(np.int64)))) / WINDOW_DAYS).label("window")
+    window = ((number - literal(int(first.astype(np.int64)))) // WINDOW_DAYS).label("window")
     statement: Select[*tuple[Any, ...]] = (
         select(table.account_id, window, func.count(distinct(table.person_key)))
         .where(table.day >= start, table.day < known.as_of, table.available_on < known.as_of)

@@ -136,7 +136,10 @@ def _is_readable(folder: Folder, file: Dropped) -> bool:
 
 
 def _changed(folder: Folder, files: Sequence[Dropped]) -> list[Dropped]:
-    """Those that were not imported as they are, with this mapping; of the parts of the deals all or none."""
+    """Those that were not imported as they are, with this mapping; of the parts of the deals all or none.
+
+    With them come the files of which rows were set aside: what those named may be there now.
+    """
     with reading(folder.work.engine) as session:
         known = load_imported_files(session, system=folder.mapping.system)
     mapped_at = modified_at(mapping_of(folder.path))
@@ -145,6 +148,8 @@ def _changed(folder: Folder, files: Sequence[Dropped]) -> list[Dropped]:
         before = known.get(file.path.name)
         if before is None or before.sha256 != file.sha256 or before.started_at < mapped_at:
             changed.append(file)
+    if changed:
+        changed += [file for file in files if file not in changed and known[file.path.name].rejected]
     with_parts = any(file.is_part for file in changed)
     return [file for file in files if file in changed or (with_parts and file.is_part)]
 

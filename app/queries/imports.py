@@ -48,16 +48,19 @@ class ImportedFile:
 
     sha256: str
     started_at: datetime
+    rejected: int  # rows
 
 
 def load_imported_files(session: Session, *, system: str) -> dict[str, ImportedFile]:
     """The files of a system by name, from its last imports; one that was not among those counts as new."""
     ended = ImportRun.system == system, ImportRun.finished_at.is_not(None)
-    columns = (ImportRun.files, ImportRun.started_at)
-    runs = session.execute(select(*columns).where(*ended).order_by(ImportRun.id.desc()).limit(LAST_IMPORTS)).all()
-    return {
-        file["name"]: ImportedFile(file["sha256"], started_at) for files, started_at in reversed(runs) for file in files
-    }
+    runs = session.scalars(select(ImportRun).where(*ended).order_by(ImportRun.id.desc()).limit(LAST_IMPORTS)).all()
+    found = {}
+    for run in reversed(runs):
+        rejected = {file["name"]: file["rejected"] for file in run.report.get("files", ())}
+        for file in run.files:
+            found[file["name"]] = ImportedFile(file["sha256"], run.started_at, rejected.get(file["name"], 0))
+    return found
 
 
 def load_system_figures(session: Session, system: str, *, kind: str) -> SystemFigures:

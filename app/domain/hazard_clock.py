@@ -106,16 +106,19 @@ def clock_columns(clock: Clock, held_from: Ints | None = None) -> Floats:
         ahead = np.minimum(ahead, held_from[:, None])
         tenure = np.take_along_axis(tenure, ahead - 1, axis=1)
     columns = (
-        np.ones((n, months)),
+        1.0,
         np.log(ahead.astype(np.float64)),
         clock.renews,
-        np.broadcast_to(clock.contract[:, None], (n, months)),
+        clock.contract[:, None],
         clock.idle,
-        (tenure <= 3).astype(np.float64),
-        ((tenure >= 4) & (tenure <= 6)).astype(np.float64),
+        tenure <= 3,
+        (tenure >= 4) & (tenure <= 6),
         np.minimum(tenure, LAST_TENURE_MONTHS) / 12.0,
     )
-    return np.stack(columns, axis=2)
+    laid = np.empty((n, months, len(columns)))
+    for number, column in enumerate(columns):
+        laid[:, :, number] = column
+    return laid
 
 
 def _tenure_at_landmark(table: FeatureTable) -> Ints:

@@ -15,7 +15,7 @@ from app.domain.features import Bools, Floats
 MOST_STEPS = 100
 MOST_HALVINGS = 40
 TOLERANCE = 1e-14  # on the squared Newton decrement, g' H^-1 g
-_CHUNK = 4_000
+_CHUNK = 500  # cases: what is worked on fits into the processor's cache, four times as fast as memory
 
 
 class FitDidNotConvergeError(ValueError):
@@ -74,10 +74,12 @@ def scale_terms(problem: Problem) -> Scaling:
     """
     clock, feature = np.nonzero(problem.mask)
     total = max(float(problem.weight.sum()), 1e-300)
-    first = np.einsum("nh,nha->na", problem.weight, problem.phi)
-    second = np.einsum("nh,nha->na", problem.weight, problem.phi**2)
-    mean = np.einsum("nj,nj->j", first[:, clock], problem.z[:, feature]) / total
-    square = np.einsum("nj,nj->j", second[:, clock], problem.z[:, feature] ** 2) / total
+    first, second = np.zeros((2, *problem.mask.shape))
+    for part in _chunks(problem):
+        weight = part.weight[:, None, :]
+        first += np.matmul(weight, part.phi)[:, 0].T @ part.z
+        second += np.matmul(weight, part.phi**2)[:, 0].T @ part.z**2
+    mean, square = first[problem.mask] / total, second[problem.mask] / total
     sd = np.sqrt(np.maximum(square - mean**2, 0.0))
     scale = np.where((clock == 0) | (sd < 1e-9), 1.0, np.where(feature > 0, np.maximum(sd, 1.0), sd))
     return Scaling(mean=np.where(clock == 0, 0.0, mean), scale=scale)

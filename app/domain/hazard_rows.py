@@ -9,7 +9,7 @@ from app.domain.features import Bools, FeatureTable, Floats, Spells
 from app.domain.hazard_clock import landmark_offsets, month_offsets
 from app.domain.months import Ints
 
-MOST_CASES = 60_000  # beyond, spells without churn are sampled and weighted up
+MOST_CASES = 60_000  # beyond, spells are sampled and weighted up: first those without churn
 AT_RISK_FOR_SUPPORT = 10
 
 
@@ -26,11 +26,7 @@ class TrainingRows:
     last_month: Ints
     event_month: Ints  # the month of churn, 0 for none within the horizon
     weight: Floats
-
-    @property
-    def n_churns(self) -> int:
-        """Spells whose churn is among the rows."""
-        return len(np.unique(self.spell[self.event_month > 0]))
+    n_churns: int  # spells whose churn is among the rows, before a sample was taken of them
 
 
 def build_training_rows(
@@ -50,10 +46,11 @@ def build_training_rows(
     event = np.where(churned, end + back + 1, 0)
     last = np.minimum(np.where(churned, event, np.where(end < 0, end + back, back)), horizon_months)
     event = np.where(event > horizon_months, 0, event)
+    n_churns = len(np.unique(spell[event > 0]))
     keep, factor = _sample(table.account[rows], churned=churned, at_risk=last > 0)
     rows, back, spell, event, last = (a[keep] for a in (rows, back, spell, event, last))
     weight = _row_weights(spell, back, last=last, horizon_months=horizon_months)
-    return TrainingRows(rows, spell, last, event, weight * factor[keep][:, None])
+    return TrainingRows(rows, spell, last, event, weight * factor[keep][:, None], n_churns)
 
 
 def last_supported_tenure(rows: TrainingRows, tenure_months: Ints) -> int:
@@ -71,16 +68,18 @@ def last_supported_tenure(rows: TrainingRows, tenure_months: Ints) -> int:
 
 
 def _sample(account: Ints, *, churned: Bools, at_risk: Bools) -> tuple[Bools, Floats]:
-    """Cases to keep and their factor: all of spells with churn, of the rest what `MOST_CASES` leaves room for.
+    """Cases to keep and their factor: of spells with churn as many as three quarters of `MOST_CASES` hold, which
+    is all of them up to some 20,000 churns; of the rest what is left.
 
     Chosen by a hash of the account, so that the order of rows has no say.
     """
-    quiet = at_risk & ~churned
-    room = max(MOST_CASES - int((at_risk & churned).sum()), MOST_CASES // 4)
-    share = min(1.0, room / max(1, int(quiet.sum())))
+    lost, quiet = at_risk & churned, at_risk & ~churned
+    most = MOST_CASES * 3 // 4
+    share_lost = min(1.0, most / max(1, int(lost.sum())))
+    share_quiet = min(1.0, (MOST_CASES - min(most, int(lost.sum()))) / max(1, int(quiet.sum())))
+    share = np.where(churned, share_lost, share_quiet)
     hashed = (account.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)
-    drawn = hashed.astype(np.float64) < share * 2.0**24
-    return (at_risk & churned) | (quiet & drawn), np.where(churned, 1.0, 1.0 / share)
+    return at_risk & (hashed.astype(np.float64) < share * 2.0**24), 1.0 / share
 
 
 def _row_weights(spell: Ints, back: Ints, *, last: Ints, horizon_months: int) -> Floats:

@@ -307,7 +307,8 @@ def _feature_churns(values: Floats, rows: TrainingRows) -> Ints:
     known = np.zeros((spell.max(initial=-1) + 1, values.shape[1]), dtype=bool)
     events = rows.event_month > 0
     np.logical_or.at(known, spell[events], np.isfinite(values[events]))
-    churns: Ints = known.sum(axis=0).astype(np.int64)
+    churned = max(1, len(np.unique(spell[events])))
+    churns: Ints = np.rint(known.sum(axis=0) * (rows.n_churns / churned)).astype(np.int64)
     return churns
 
 

@@ -103,6 +103,17 @@ def test_a_sample_keeps_all_churned_spells_and_the_weight_of_the_rest(monkeypatc
     assert rows.weight.sum() == pytest.approx(500 * 2 + 9_500 * 3, rel=0.05)
 
 
+def test_of_very_many_churns_a_sample_is_kept_with_its_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hazard_rows, "MOST_CASES", 2_000)
+    n = 10_000
+    ended = ["2024-10-10" if i % 2 == 0 else "NaT" for i in range(n)]
+    rows = rows_of(table_of([(i, "2024-09-01") for i in range(n)]), spells_of(ended, [e != "NaT" for e in ended]))
+    assert rows.n_churns == 5_000
+    assert (rows.event_month > 0).sum() == pytest.approx(1_500, rel=0.1)
+    assert len(rows.table_row) == pytest.approx(2_000, rel=0.1)
+    assert rows.weight.sum() == pytest.approx(5_000 * 2 + 5_000 * 3, rel=0.05)
+
+
 def test_support_ends_where_fewer_than_ten_spells_are_left() -> None:
     rows = TrainingRows(
         table_row=np.arange(12),
@@ -110,6 +121,7 @@ def test_support_ends_where_fewer_than_ten_spells_are_left() -> None:
         last_month=np.array([3] * 10 + [5] * 2),
         event_month=np.zeros(12, dtype=np.int64),
         weight=np.ones((12, 5)),
+        n_churns=0,
     )
     tenure = np.arange(1, 6)[None, :] + np.zeros((12, 1), dtype=np.int64)
     assert last_supported_tenure(rows, tenure) == 3

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, event, func, select
+from sqlalchemy import Select, event, func, select
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 
 from app.db import Base
@@ -20,6 +20,7 @@ from app.queries.callers import SignedIn
 from app.queries.settings import load_company_settings
 
 CSM, BOOK = "csm", "book"
+ASSIGNED = Assignment.__table__.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,27 +54,33 @@ def limit_sight(session: Session, sight: Sight) -> None:
 
 
 def _criteria(sight: Sight) -> Iterator[Any]:
-    seen = _seen_accounts(sight)
     for mapper in Base.registry.mappers:
         if mapper.class_ is Account:
-            condition: ColumnElement[bool] = Account.id.in_(seen)
+            yield _limited(mapper.class_, "id", sight=sight)
         elif "account_id" in mapper.columns:
-            column = mapper.class_.account_id
-            # Of a row that may be of no account (a person who is one of our staff) that is no secret.
-            may_be_none = mapper.columns["account_id"].nullable
-            condition = column.in_(seen) | column.is_(None) if may_be_none else column.in_(seen)
-        else:
-            continue
-        yield with_loader_criteria(mapper.class_, condition, include_aliases=True)
+            yield _limited(mapper.class_, "account_id", sight=sight)
 
 
-def _seen_accounts(sight: Sight) -> Select[tuple[int]]:
+def _limited(entity: type[Base], key: str, *, sight: Sight) -> Any:
+    """The condition on an entity under whatever alias. A row that is of no account is no account's secret."""
+    person_ids, on = list(sight.person_ids), sight.on  # in a lambda, SQLAlchemy makes parameters of these
+    if entity.__mapper__.columns[key].nullable:
+        return with_loader_criteria(
+            entity,
+            lambda cls: cls.account_id.is_(None) | cls.account_id.in_(_seen(person_ids, on)),
+            include_aliases=True,
+        )
+    if key == "id":
+        return with_loader_criteria(entity, lambda cls: cls.id.in_(_seen(person_ids, on)), include_aliases=True)
+    return with_loader_criteria(entity, lambda cls: cls.account_id.in_(_seen(person_ids, on)), include_aliases=True)
+
+
+def _seen(person_ids: list[int], on: date) -> Select[tuple[int]]:
     """Over the bare table, which the criteria do not touch: they would ask themselves for ever."""
-    table = Assignment.__table__.c
-    return select(table.account_id).where(
-        table.person_id.in_(sight.person_ids),
-        table.role == CSM,
-        table.superseded_change_id.is_(None),
-        table.valid_from <= sight.on,
-        table.valid_to.is_(None) | (table.valid_to > sight.on),
+    return select(ASSIGNED.account_id).where(
+        ASSIGNED.person_id.in_(person_ids),
+        ASSIGNED.role == CSM,
+        ASSIGNED.superseded_change_id.is_(None),
+        ASSIGNED.valid_from <= on,
+        ASSIGNED.valid_to.is_(None) | (ASSIGNED.valid_to > on),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import Row, Select, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.config import Settings
@@ -105,48 +105,46 @@ def claim_due(session: Session, claim: Claim, *, at: datetime) -> list[Claimed]:
     """Take what is due to an endpoint, the longest due first; what somebody else has just taken is passed over."""
     free = or_(WebhookDelivery.claimed_until.is_(None), WebhookDelivery.claimed_until <= at)
     due = (
-        select(WebhookDelivery.id)
-        .where(
-            WebhookDelivery.state == "pending",
-            WebhookDelivery.endpoint_id == claim.endpoint_id,
-            WebhookDelivery.due_at <= at,
-            free,
-        )
-        .order_by(WebhookDelivery.due_at, WebhookDelivery.id)
-        .limit(claim.most)
-        .with_for_update(skip_locked=True)
+        WebhookDelivery.state == "pending",
+        WebhookDelivery.endpoint_id == claim.endpoint_id,
+        WebhookDelivery.due_at <= at,
+        free,
     )
-    return _take(session, session.scalars(due).all(), claim=claim, at=at)
+    longest_due = _to_send().where(*due).order_by(WebhookDelivery.due_at, WebhookDelivery.id).limit(claim.most)
+    rows = session.execute(longest_due.with_for_update(of=WebhookDelivery, skip_locked=True)).all()
+    return _take(session, rows, claim=claim, at=at)
 
 
-def _take(session: Session, ids: Sequence[int], *, claim: Claim, at: datetime) -> list[Claimed]:
-    if not ids:
-        return []
-    until = at + CLAIM
-    ours = WebhookDelivery.id.in_(ids)
-    session.execute(update(WebhookDelivery).where(ours).values(claimed_by=claim.by, claimed_until=until))
-    endpoint = session.get_one(WebhookEndpoint, claim.endpoint_id)
-    secrets = _secrets_of(session, claim.endpoint_id, at=at)
-    rows = session.execute(
-        select(WebhookDelivery.id, WebhookDelivery.attempts, WebhookMessage)
+def _to_send() -> Select[WebhookDelivery, WebhookMessage, bytes]:
+    return (
+        select(WebhookDelivery, WebhookMessage, WebhookEndpoint.url_ciphertext)
         .join(WebhookMessage, WebhookMessage.id == WebhookDelivery.message_id)
-        .where(ours)
-        .order_by(WebhookDelivery.due_at, WebhookDelivery.id)
+        .join(WebhookEndpoint, WebhookEndpoint.id == WebhookDelivery.endpoint_id)
     )
+
+
+def _take(
+    session: Session, rows: Sequence[Row[WebhookDelivery, WebhookMessage, bytes]], *, claim: Claim, at: datetime
+) -> list[Claimed]:
+    until = at + CLAIM
+    secrets = _secrets_of(session, claim.endpoint_id, at=at) if rows else ()
+    for delivery, _, _ in rows:
+        delivery.claimed_by, delivery.claimed_until = claim.by, until
+    session.flush()
     return [
         Claimed(
-            delivery_id=delivery_id,
-            endpoint_id=endpoint.id,
+            delivery_id=delivery.id,
+            endpoint_id=claim.endpoint_id,
             message_id=message.message_id,
             type=message.type,
             body=message.body,
-            attempts=attempts,
+            attempts=delivery.attempts,
             by=claim.by,
             until=until,
-            url=endpoint.url_ciphertext,
+            url=url,
             secrets=secrets,
         )
-        for delivery_id, attempts, message in rows
+        for delivery, message, url in rows
     ]
 
 
@@ -294,7 +292,8 @@ def send_test(writing: Writing, endpoint_id: int, *, sender: Sender, actor: str)
         message = write_message(session, NewMessage(TEST_TYPE, {"endpoint_id": endpoint_id}), at=at)
         delivery = add_delivery(session, message, endpoint_id=endpoint_id, at=at)
         session.flush()
-        [claimed] = _take(session, [delivery.id], claim=claim, at=at)
+        rows = session.execute(_to_send().where(WebhookDelivery.id == delivery.id)).all()
+        [claimed] = _take(session, rows, claim=claim, at=at)
         record_act(session, Act("webhook_endpoint.tested", f"webhook_endpoint:{endpoint_id}"), actor=actor, at=at)
     sent = send(claimed, sender)
     with writing() as session:

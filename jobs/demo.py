@@ -18,7 +18,10 @@ from jobs.work import Work
 
 SEED = 1
 YEARS = 4
-USUAL_CHURN = "0.20"  # a year: small customers come and go, and the bands of health are read against that
+SETTINGS = {
+    "reference_churn": "0.20",  # a year: small customers come and go, and the bands of health are read against that
+    "night_at": "off",  # nobody renews once its four years are over: nights made later would see all of it lapse
+}
 Report = Callable[[str], None]
 MAPPING = SHIPPED / "example_company.toml"
 
@@ -36,6 +39,6 @@ def make_example_company(work: Work, folder: Path, *, report: Report, founded_on
     report("Importing its deals, usage, tickets and surveys ...")
     import_files(work.engine, load_mapping(MAPPING), paths=paths, options=Options())
     with transaction(work.engine) as session, recording(session, "example company") as change:
-        record_settings(session, change, values={"reference_churn": USUAL_CHURN})
+        record_settings(session, change, values=SETTINGS)
     report(f"Fitting and scoring as of {world.as_of} ...")
     run_night(work, world.as_of)

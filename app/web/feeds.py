@@ -74,7 +74,6 @@ class FeedRow:
     state: str
     tone: str
     seen: str
-    ago: str
     expected: str
     hours: int | None
     error: str
@@ -181,6 +180,8 @@ def _instant(instant: datetime | None, moment: Moment) -> str:
 def show_ago(instant: datetime, at: datetime) -> str:
     """How long ago, in the largest whole unit."""
     minutes = max(0, int((at - instant).total_seconds() // 60))
+    if not minutes:
+        return _("just now")
     if minutes < 60:
         return ngettext("%(num)s minute ago", "%(num)s minutes ago", minutes)
     if minutes < 48 * 60:
@@ -198,8 +199,7 @@ def _describe_feed(feed: FeedState, moment: Moment, *, at: datetime) -> FeedRow:
         kind=word(KINDS, feed.kind),
         state=str(text),
         tone=tone,
-        seen=_instant(feed.last_seen_at, moment),
-        ago=show_ago(feed.last_seen_at, at) if feed.last_seen_at else _("nothing yet"),
+        seen=_("last data %(ago)s", ago=show_ago(feed.last_seen_at, at)) if feed.last_seen_at else _("no data yet"),
         expected=ngettext("every %(num)s hour", "every %(num)s hours", hours) if hours else _("no expectation"),
         hours=hours,
         error=feed.last_error or "",

@@ -99,7 +99,8 @@ def describe_endpoint(endpoint: Endpoint, moment: Moment) -> EndpointRow:
         ngettext("%(num)s message is on its way", "%(num)s messages are on their way", endpoint.pending),
         ngettext("%(num)s given up", "%(num)s given up", endpoint.dead),
     ]
-    said = [text for text, count in zip(waiting, (endpoint.pending, endpoint.dead), strict=True) if count]
+    said = [] if endpoint.is_enabled else [word(DISABLED, endpoint.disabled_reason)]
+    said += [text for text, count in zip(waiting, (endpoint.pending, endpoint.dead), strict=True) if count]
     last = endpoint.last_delivered_at
     said.append(_("last delivered %(instant)s", instant=_instant(last, moment)) if last else _("nothing delivered yet"))
     old_until = endpoint.old_secrets_until
@@ -109,7 +110,7 @@ def describe_endpoint(endpoint: Endpoint, moment: Moment) -> EndpointRow:
         name=endpoint.name,
         origin=endpoint.origin,
         types=tuple(word(TYPES, name) for name in endpoint.types),
-        state=_("On") if endpoint.is_enabled else _("Off: %(why)s", why=word(DISABLED, endpoint.disabled_reason)),
+        state=_("On") if endpoint.is_enabled else _("Off"),
         tone="good" if endpoint.is_enabled else "risk",
         is_enabled=endpoint.is_enabled,
         about=" · ".join(said),

@@ -25,6 +25,12 @@ FLAGS = (
 )
 
 
+PATHS = (
+    *("/today?whose=all", "/accounts", "/accounts/1", "/expansion", "/expansion/1", "/retention", "/model", "/feeds"),
+    "/settings/webhooks",
+)
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():
@@ -54,7 +60,8 @@ def at_work(page: Page) -> Page:
     page.get_by_label("E-mail address").fill(EMAIL)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("heading", name="Accounts", level=1)).to_be_visible()
+    expect(page.get_by_role("heading", name="Today", level=1)).to_be_visible()
+    page.goto("/accounts")
     return page
 
 
@@ -73,12 +80,12 @@ def test_logging_in_reading_and_logging_out_needs_no_mouse(page: Page) -> None:
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "content"
-    page.locator("details.menu summary").focus()
+    page.locator("details.user-menu summary").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Log out")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Log out")).to_be_hidden()
-    expect(page.locator("details.menu summary")).to_be_focused()
+    expect(page.locator("details.user-menu summary")).to_be_focused()
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Log out").focus()
     page.keyboard.press("Enter")
@@ -169,7 +176,7 @@ def test_usage_by_day_and_the_timeline_change_in_place(at_work: Page) -> None:
 def test_no_page_is_wider_than_the_screen(browser: Browser, address: str, width: int, language: str) -> None:
     context = browser.new_context(base_url=address, locale=language, viewport={"width": width, "height": 844})
     page = context.new_page()
-    for path in ("/login", "/accounts", "/accounts/1", "/accounts/3", "/retention", "/no-such-page"):
+    for path in ("/login", *PATHS, "/accounts/3", "/no-such-page"):
         page.goto(path)
         assert page.evaluate("document.documentElement.lang") == language
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
@@ -177,15 +184,15 @@ def test_no_page_is_wider_than_the_screen(browser: Browser, address: str, width:
             page.locator("#email").fill(EMAIL)
             page.locator("#password").fill(PASSWORD)
             page.locator("#password").press("Enter")
-            page.wait_for_url("**/accounts")
+            page.wait_for_url("**/today")
     context.close()
 
 
 def test_language_and_theme_are_chosen_once_and_stay(at_work: Page) -> None:
-    at_work.locator("details.menu summary").click()
+    at_work.locator("details.user-menu summary").click()
     at_work.get_by_role("button", name="日本語").click()
     expect(at_work.get_by_role("heading", name="顧客", level=1)).to_be_visible()
-    at_work.locator("details.menu summary").click()
+    at_work.locator("details.user-menu summary").click()
     at_work.get_by_role("button", name="ダーク").click()
     expect(at_work.locator("html")).to_have_attribute("data-theme", "dark")
     assert at_work.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(15, 18, 21)"
@@ -201,6 +208,7 @@ def test_everything_can_be_done_without_scripts(browser: Browser, address: str) 
     page.get_by_label("E-mail address").fill(EMAIL)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
+    page.get_by_role("link", name="Accounts", exact=True).click()
     page.get_by_label("Search").fill("bright")
     page.get_by_role("button", name="Show").click()
     page.get_by_role("link", name="Brightwater Logistics").click()
@@ -210,6 +218,81 @@ def test_everything_can_be_done_without_scripts(browser: Browser, address: str) 
     context.close()
 
 
+def test_on_a_small_screen_the_pages_are_behind_one_button_that_says_where_one_is(at_work: Page) -> None:
+    at_work.set_viewport_size({"width": 390, "height": 844})
+    at_work.goto("/expansion")
+    button = at_work.locator("details.nav-menu summary")
+    expect(button).to_have_text("Expansion")
+    expect(at_work.locator("nav.nav")).to_be_hidden()
+    button.focus()
+    at_work.keyboard.press("Enter")
+    expect(at_work.get_by_role("link", name="Expansion", exact=True)).to_have_attribute("aria-current", "page")
+    at_work.keyboard.press("Escape")
+    expect(button).to_be_focused()
+    at_work.keyboard.press("Enter")
+    at_work.get_by_role("link", name="Is the model right?").click()
+    expect(at_work.get_by_role("heading", name="Is the model right?", level=1)).to_be_visible()
+
+
+def test_the_forecast_and_what_came_are_drawn_and_said(at_work: Page) -> None:
+    at_work.goto("/model")
+    picture = at_work.get_by_role("img", name=re.compile("Forecast against what happened, for ten groups"))
+    expect(picture).to_be_visible()
+    expect(picture.locator("canvas")).to_have_count(1)
+    at_work.locator(".u-over").hover()
+    expect(at_work.locator(".reading")).to_contain_text("Left")
+
+
+def test_opportunities_are_filtered_in_place_and_one_is_opened_by_keyboard(at_work: Page) -> None:
+    at_work.goto("/expansion")
+    at_work.evaluate("window.stays = true")
+    at_work.get_by_label("Kind").select_option("upsell")
+    expect(at_work.get_by_role("status")).to_contain_text("opportunit")
+    expect(at_work).to_have_url(re.compile("motion=upsell"))
+    expect(at_work.locator("td.what", has_text="Cross-sell")).to_have_count(0)
+    assert at_work.evaluate("window.stays")
+    at_work.locator("td.name a").first.focus()
+    at_work.keyboard.press("Enter")
+    expect(at_work.get_by_role("button", name="Accept")).to_be_visible()
+    expect(at_work.locator(".chart-area canvas")).to_have_count(1)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_text_of_the_new_pages_is_pale_on_its_ground(browser: Browser, address: str, theme: str) -> None:
+    """Of every text its colour against the first ground behind it that is not clear."""
+    context = browser.new_context(base_url=address, locale="en-US", color_scheme=theme)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto("/login")
+    page.locator("#email").fill(EMAIL)
+    page.locator("#password").fill(PASSWORD)
+    page.locator("#password").press("Enter")
+    page.wait_for_url("**/today")
+    for path in PATHS:
+        page.goto(path)
+        assert page.evaluate(PALE) == [], path
+    context.close()
+
+
+PALE = """() => {
+    const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+    const linear = (c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+    const light = (rgb) => [0.2126, 0.7152, 0.0722].reduce((sum, part, i) => sum + part * linear(rgb[i] / 255), 0);
+    const ground = (node) => {
+        for (let at = node; at; at = at.parentElement) {
+            const colour = parse(getComputedStyle(at).backgroundColor);
+            if (colour.length === 3 || colour[3] > 0.99) return colour;
+        }
+        return [255, 255, 255];
+    };
+    const found = [];
+    for (const node of document.querySelectorAll('main *')) {
+        const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
+        if (!own || !node.checkVisibility() || node.closest('canvas, .visually-hidden')) continue;
+        const [a, b] = [light(parse(getComputedStyle(node).color)), light(ground(node))].sort((x, y) => y - x);
+        if ((a + 0.05) / (b + 0.05) < 4.5) found.push(node.className + ': ' + node.textContent.trim().slice(0, 40));
+    }
+    return found;
+}"""
 NAMELESS = """() => [...document.querySelectorAll(
     'a, button, input:not([type=hidden]), select, summary, [role=img], nav')]
     .filter((node) => !(node.textContent.trim() || node.getAttribute('aria-label') || node.labels?.length))
@@ -219,9 +302,9 @@ IDS = "() => [...document.querySelectorAll('[id]')].map((node) => node.id)"
 
 
 def test_every_picture_field_and_control_has_a_name(at_work: Page) -> None:
-    for path in ("/accounts", "/accounts/1", "/retention"):
+    for path in PATHS:
         at_work.goto(path)
-        assert at_work.evaluate(NAMELESS) == []
+        assert at_work.evaluate(NAMELESS) == [], path
         levels, ids = at_work.evaluate(LEVELS), at_work.evaluate(IDS)
         assert levels[0] == 1
         assert all(later - earlier <= 1 for earlier, later in pairwise(levels))

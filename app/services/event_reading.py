@@ -110,10 +110,13 @@ class Delivery:
 class Digests:
     """The ids of a source as digests: an event's, and a person's under a key that only this installation has."""
 
+    MOST_REMEMBERED = 20_000  # people: the same ones come again and again
+
     def __init__(self, secret_key: str, source: str) -> None:
         person_key = blake2b(secret_key.encode(), digest_size=32, person=b"tenure.persons").digest()
         self._person = blake2b(f"{source}\x1f".encode(), digest_size=16, key=person_key)
         self._event = blake2b(f"{source}\x1f".encode(), digest_size=16)
+        self._remembered: dict[str, bytes] = {}
 
     def event(self, message_id: str) -> bytes:
         digest = self._event.copy()
@@ -123,12 +126,20 @@ class Digests:
     def person(self, message: Message) -> bytes | None:
         """A user's by the user's id, else that of the device: the two are never taken for each other."""
         user_id = key_text(message.user_id)
-        anonymous_id = None if user_id else key_text(message.anonymous_id)
-        if user_id is None and anonymous_id is None:
-            return None
+        if user_id is not None:
+            return self._digest_of(f"user\x1f{user_id}")
+        anonymous_id = key_text(message.anonymous_id)
+        return None if anonymous_id is None else self._digest_of(f"anonymous\x1f{anonymous_id}")
+
+    def _digest_of(self, person: str) -> bytes:
+        known = self._remembered.get(person)
+        if known is not None:
+            return known
+        if len(self._remembered) >= self.MOST_REMEMBERED:
+            self._remembered.clear()
         digest = self._person.copy()
-        digest.update((f"user\x1f{user_id}" if user_id else f"anonymous\x1f{anonymous_id}").encode())
-        return digest.digest()
+        digest.update(person.encode())
+        return self._remembered.setdefault(person, digest.digest())
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,8 +247,8 @@ def _kept_properties(message: Message) -> str | None:
 
 def _account_of(message: Message) -> str | None:
     account = key_text(message.group_id)
-    if account is None and message.context is not None:
-        account = key_text(message.context.group_id)
+    if account is None:
+        account = None if message.context is None else key_text(message.context.group_id)
     if account is not None and len(account) > MOST_CHARACTERS:
         raise Misfit("too_long")
     return account

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
 from app.api.endpoint import Endpoint
-from app.api.openapi import KEY, build_document
+from app.api.openapi import BASE, KEY, build_document
 from app.auth import public
 from app.domain.definitions import DEFINITIONS
 from app.http import KINDS
@@ -38,11 +38,11 @@ def make_blueprint(endpoints: tuple[Endpoint, ...]) -> Blueprint:
 def describe(endpoint: Endpoint, root: str) -> dict[str, Any]:
     """An endpoint as the page shows it, its example with the address that the reader came by."""
     document = build_document((endpoint,))
-    path = KEY.sub(r"{\1}", endpoint.path)
+    path = BASE + KEY.sub(r"{\1}", endpoint.path)
     operation = document["paths"][path][endpoint.method.lower()]
     return {
         "endpoint": endpoint,
-        "path": f"/api/v1{path}",
+        "path": path,
         "parameters": operation["parameters"],
         "statuses": sorted(operation["responses"]),
         "curl": _curl(endpoint, root),

@@ -11,6 +11,7 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 
 from app.api.endpoint import Endpoint
 from app.api.idempotency import HEADER, LONGEST_KEY
+from app.api.ingest_document import event_paths
 from app.api.media import CSV, JSON
 from app.auth import PUBLIC
 from app.http import KINDS, Kind
@@ -18,6 +19,8 @@ from app.schemas.fields import MoneyField
 from app.services.tokens import SCOPES
 
 PROBLEM = "application/problem+json"
+BASE = "/api/v1"
+WRITE_KEY = "the token as the user, without a password: where events come in, and nowhere else"
 KEY = re.compile(r"<id:(\w+)>")
 DESCRIPTION = (
     "Customer-success health and lifetime value. Send a token as `Authorization: Bearer ...`; make one with "
@@ -30,17 +33,20 @@ ALWAYS, WITH_KEY, WITH_TOKEN = (400, 503), (404,), (401, 403)
 @cache
 def build_document(endpoints: tuple[Endpoint, ...]) -> dict[str, Any]:
     plugin = MarshmallowPlugin()
-    spec = APISpec("Tenure", "1", "3.1.0", [plugin], info={"description": DESCRIPTION}, servers=[{"url": "/api/v1"}])
+    spec = APISpec("Tenure", "1", "3.1.0", [plugin], info={"description": DESCRIPTION}, servers=[{"url": "/"}])
     converter: Any = plugin.converter
     converter.add_attribute_function(_refer_to_money)
     spec.components.schema("Money", {"type": "object", "required": ["amount", "currency"], "properties": MONEY})
     spec.components.schema("Problem", {"type": "object", "required": ["type", "title", "status"], "properties": FIELDS})
     spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})
+    spec.components.security_scheme("write_key", {"type": "http", "scheme": "basic", "description": WRITE_KEY})
     for kind in KINDS.values():
         _add_problem(spec, kind)
     for path in dict.fromkeys(each.path for each in endpoints):
         operations = {each.method.lower(): _operation(each) for each in endpoints if each.path == path}
-        spec.path(KEY.sub(r"{\1}", path), operations=operations)
+        spec.path(BASE + KEY.sub(r"{\1}", path), operations=operations)
+    for path, operations in event_paths().items():
+        spec.path(path, operations=operations)
     document: dict[str, Any] = json.loads(json.dumps(spec.to_dict(), default=float))  # limits of decimals are Decimals
     return document
 

@@ -222,7 +222,10 @@ def _describe_sources(sources: Sequence[SourceCounts], refused: Sequence[Refused
             name=source.name,
             today=_count(source.today, is_floor=source.is_floor),
             week=_count(source.week, is_floor=source.is_floor),
-            refused=tuple(f"{show_number(each.events)} {word(REFUSALS, each.reason)}" for each in own),
+            refused=tuple(
+                _("%(count)s %(what)s", count=show_number(each.events), what=word(REFUSALS, each.reason))
+                for each in own
+            ),
         )
 
 

@@ -91,7 +91,7 @@ def show_model() -> ResponseReturnValue:
         "model.html",
         fresh=describe_freshness(moment),
         advice=advise(moment),
-        basis=moment.run.basis_reason if moment.run else "",
+        learned=moment.report.get("churns", 0),
         why_not=str(WHY_NOT[report.reason]) if report.reason else "",
         cards=_describe(report, report.backtest) if report.backtest else None,
     )

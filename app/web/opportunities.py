@@ -76,6 +76,7 @@ def _product_text(opportunity: Opportunity) -> str:
 def show_worths(sums: dict[tuple[str, str], int]) -> str:
     """What is worth so much a year is never added to what is sold once, nor one currency to another."""
     parts = [
-        f"{show_money(minor, currency)} {MEASURES[measure]}" for (measure, currency), minor in sorted(sums.items())
+        _("%(money)s %(measure)s", money=show_money(minor, currency), measure=str(MEASURES[measure]))
+        for (measure, currency), minor in sorted(sums.items())
     ]
     return _(" + ").join(parts)

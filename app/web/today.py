@@ -246,7 +246,7 @@ def _overnight_text(overnight: Overnight, moment: Moment) -> str:
     if moment.report.get("compared_with") is None:
         return _("This was the first night: there is nothing to compare it with yet.")
     parts = [
-        f"{show_number(overnight.counts[direction])} {text}"
+        _("%(count)s %(word)s", count=show_number(overnight.counts[direction]), word=str(text))
         for direction, (text, _tone, _icon) in DIRECTIONS.items()
         if overnight.counts.get(direction)
     ]

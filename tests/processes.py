@@ -28,7 +28,7 @@ from tests.installation import work_on
 AS_OF = date(2026, 1, 1)
 LASTS = timedelta(seconds=0.5)
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.processes"])
+CONTEXT.set_forkserver_preload(["tests.processes", "tests.alerting"])
 
 
 def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:

@@ -34,6 +34,8 @@ def _work(*, is_once: bool, parent: int | None) -> None:
 
     if parent is None:
         logging.getLogger("jobs").setLevel(logging.INFO)
+    else:
+        os.nice(10)  # beside a server: people come first
     with opened_database() as (settings, engine):
         one = Worker(Work(engine, settings))
 

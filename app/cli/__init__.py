@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from app.cli import access, company, data, receiver, secrets, serving, webhooks, worker
+from app.cli import access, company, data, feeds, receiver, secrets, serving, webhooks, worker
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,6 +28,7 @@ for command in (
     data.import_,
     data.nightly,
     worker.worker,
+    feeds.feed,
     data.db,
     company.settings,
     access.user,

@@ -32,6 +32,7 @@ class Settings:
     port: int
     public_url: str = "http://127.0.0.1:8000"  # under which people reach the service; links in messages begin with it
     private_targets: tuple[str, ...] = ()  # networks and hosts that webhooks may reach though they are not public
+    proxies: int = 0  # reverse proxies in front, each of which says whom it speaks for in X-Forwarded-For
     old_secret_keys: tuple[str, ...] = ()  # what was encrypted under these can still be read
 
     @classmethod
@@ -50,6 +51,7 @@ class Settings:
             private_targets=_private_targets(
                 environ.get("TENURE_PRIVATE_TARGETS", "" if is_production else DEMO_RECEIVER_HOST)
             ),
+            proxies=_proxies(environ.get("TENURE_PROXIES") or "0"),
             old_secret_keys=_listed(environ.get("TENURE_OLD_SECRET_KEYS", "")),
         )
 
@@ -72,6 +74,12 @@ def _database_url(url: str) -> str:
 def _port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise Misconfigured(f"PORT must be a number from 1 to 65535, not {text!r}.")
+    return int(text)
+
+
+def _proxies(text: str) -> int:
+    if not text.isdecimal() or int(text) > 9:
+        raise Misconfigured(f"TENURE_PROXIES must be how many reverse proxies are in front, 0 to 9, not {text!r}.")
     return int(text)
 
 

@@ -19,6 +19,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException, SecurityError
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import BaseConverter
 
 from app.config import Settings
@@ -121,6 +122,8 @@ class Application(Flask):
             SESSION_COOKIE_SECURE=settings.is_production,
         )
         self.url_map.converters["id"] = IdConverter
+        if settings.proxies:  # else whoever asks could say to be anybody
+            self.wsgi_app = ProxyFix(self.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies)  # type: ignore[method-assign]
         self.register_error_handler(Exception, answer_error)
         self.after_request(add_headers)
 

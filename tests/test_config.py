@@ -1,5 +1,7 @@
 """What the environment says is taken, or the service does not start."""
 
+from pathlib import Path
+
 import pytest
 
 from app.config import Settings
@@ -46,3 +48,14 @@ def test_the_demo_receiver_may_be_reached_unless_it_is_production_or_set_otherwi
 def test_a_private_target_that_is_neither_network_nor_name_is_refused(entry: str) -> None:
     with pytest.raises(Misconfigured, match="TENURE_PRIVATE_TARGETS holds networks"):
         Settings.from_env({"TENURE_SECRET_KEY": "x" * 32, "TENURE_PRIVATE_TARGETS": f"10.0.0.0/8,{entry}"})
+
+
+@pytest.mark.parametrize("text", ["-1", "10", "yes", "1.5"])
+def test_the_number_of_proxies_is_a_small_number(tmp_path: Path, text: str) -> None:
+    with pytest.raises(Misconfigured, match="TENURE_PROXIES"):
+        Settings.from_env({"TENURE_DATA": str(tmp_path), "TENURE_PROXIES": text})
+
+
+def test_without_a_word_there_is_no_proxy(tmp_path: Path) -> None:
+    assert Settings.from_env({"TENURE_DATA": str(tmp_path)}).proxies == 0
+    assert Settings.from_env({"TENURE_DATA": str(tmp_path), "TENURE_PROXIES": "2"}).proxies == 2

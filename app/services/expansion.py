@@ -49,7 +49,9 @@ def move_opportunity(session: Session, move: Move, *, actor: str, at: datetime) 
     where too much time has passed to undo it; Invalid for a reason, note or day that does not fit.
     """
     statement = select(ExpansionOpportunity).where(ExpansionOpportunity.id == move.opportunity_id)
-    row = session.scalars(statement.with_for_update()).one_or_none()
+    # As it is now, also where this session has read it before it had to wait for somebody else.
+    found = session.scalars(statement.with_for_update().execution_options(populate_existing=True))
+    row = found.one_or_none()
     if row is None:
         raise NotFound(f"There is no expansion opportunity {move.opportunity_id}.")
     _check_what_was_said(move)

@@ -5,6 +5,7 @@ message that carried it, and to the moment until which it can be used.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -36,13 +37,13 @@ class Linked:
 def sign_link(linked: Linked, *, secret_key: str) -> str:
     """The part of the address that carries it. The key is the installation's, used for nothing else by its salt."""
     content = [linked.opportunity_id, linked.action, linked.message_id, int(linked.expires_at.timestamp())]
-    return str(_serializer(secret_key).dumps(content))
+    return str(_serializer([secret_key]).dumps(content))
 
 
-def read_link(token: str, *, secret_key: str, now: datetime) -> Linked:
-    """What was signed. Raises Invalid for anything else, LinkExpired once its time is over."""
+def read_link(token: str, *, secret_keys: Sequence[str], now: datetime) -> Linked:
+    """What was signed under one of the keys. Raises Invalid for anything else, LinkExpired once its time is over."""
     try:
-        opportunity_id, action, message_id, expires = _serializer(secret_key).loads(token)
+        opportunity_id, action, message_id, expires = _serializer(secret_keys).loads(token)
     except BadSignature:
         raise Invalid("This link is damaged.") from None
     linked = Linked(opportunity_id, action, message_id, datetime.fromtimestamp(expires, now.tzinfo))
@@ -51,5 +52,5 @@ def read_link(token: str, *, secret_key: str, now: datetime) -> Linked:
     return linked
 
 
-def _serializer(secret_key: str) -> URLSafeSerializer:
-    return URLSafeSerializer(secret_key, salt=SALT, signer_kwargs=SIGNER)
+def _serializer(secret_keys: Sequence[str]) -> URLSafeSerializer:
+    return URLSafeSerializer(list(secret_keys), salt=SALT, signer_kwargs=SIGNER)

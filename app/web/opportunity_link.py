@@ -68,7 +68,8 @@ class Shown:
 def answer_opportunity(token: str) -> ResponseReturnValue:
     """GET shows, POST acts; a second click shows what came of the first."""
     try:
-        linked = read_link(token, secret_key=application().settings.secret_key, now=now())
+        settings = application().settings
+        linked = read_link(token, secret_keys=(*settings.old_secret_keys, settings.secret_key), now=now())
         if request.method == "POST":
             return _act(linked, token)
         return _page(linked, error=None)

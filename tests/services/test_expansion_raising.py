@@ -88,7 +88,7 @@ def test_the_message_says_all_that_sales_needs_and_no_name_of_a_person(nights: N
         message_id = session.scalars(select(WebhookMessage.message_id)).one()
     for action, url in links.items():
         prefix, _, token = url.rpartition("/")
-        linked = read_link(token, secret_key=LINKS.secret_key, now=nights.at)
+        linked = read_link(token, secret_keys=[LINKS.secret_key], now=nights.at)
         assert prefix == "https://tenure.example/answers"
         assert (linked.opportunity_id, linked.action, linked.message_id) == (data["id"], action, message_id)
     assert set(links) == {"accept", "reject", "snooze"}

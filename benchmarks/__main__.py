@@ -1,8 +1,8 @@
 """All the measured workloads, one after the other: `make bench`."""
 
-from benchmarks import import_usage, pages
+from benchmarks import import_usage, ingest, night, pages, roll_up
 
-WORKLOADS = (import_usage, pages)
+WORKLOADS = (import_usage, ingest, roll_up, night, pages)
 
 for workload in WORKLOADS:
     print((workload.__doc__ or "").splitlines()[0])

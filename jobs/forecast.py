@@ -14,7 +14,7 @@ from app.domain.hazard_guards import find_broken_curves
 from app.domain.kaplan_meier import SurvivalCurve
 from app.domain.months import Ints, whole_months_between
 from app.domain.segment_curves import conditional_survival, life_table
-from app.domain.survival import FORECAST_MONTHS, HazardModel, band, predict
+from app.domain.survival import FORECAST_MONTHS, HazardModel, band, predict, row_chunks
 
 SEED = 20_260_101
 LEVEL = 0.90
@@ -35,7 +35,11 @@ class Forecast:
 
     def bounds(self, name: str) -> tuple[Floats, Floats]:
         """Of `survival` or `retention`, at 90 %."""
-        return band(getattr(self, name), getattr(self, f"log_{name}_sd"), level=LEVEL)
+        curve, log_sd = getattr(self, name), getattr(self, f"log_{name}_sd")
+        lower, upper = np.empty(curve.shape), np.empty(curve.shape)
+        for rows in row_chunks(len(curve)):
+            lower[rows], upper[rows] = band(curve[rows], log_sd[rows], level=LEVEL)
+        return lower, upper
 
 
 def forecast_by_hazard(model: HazardModel, table: FeatureTable) -> Forecast:

@@ -145,7 +145,7 @@ def line_lives(
     """
     paid = [line for line in lines if line.is_paid]
     ends = [_agreed_end(line, paid=paid, notices=notices) for line in paid]
-    conflicts = set(_contradicted(ends, notices))
+    conflicts = set(_contradicted(ends, notices)) if notices else set()
     general = [notice for notice in notices if notice.line is None and notice not in conflicts]
     return tuple(_with_grace(end, paid=paid, general=general, grace_days=grace_days) for end in ends)
 
@@ -179,7 +179,8 @@ def _agreed_end(line: ContractLine, *, paid: Sequence[ContractLine], notices: Se
     ends += [
         (max(other.starts_on, line.starts_on), EndedBy.RENEWAL, None) for other in paid if other.renews == line.key
     ]
-    named = sorted((n for n in notices if n.line == line.key), key=lambda n: (n.effective_on, n.known_on, n.key))
+    said = [notice for notice in notices if notice.line == line.key]
+    named = sorted(said, key=lambda n: (n.effective_on, n.known_on, n.key)) if said else said
     ends += [(max(notice.effective_on, line.starts_on), EndedBy.NOTICE, notice) for notice in named]
     if not ends:
         return LineLife(line, None, None, None)

@@ -7,6 +7,7 @@ is month L + k - 1. A churn belongs to the month that contains `churned_on`, the
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 
@@ -105,7 +106,7 @@ def clock_columns(clock: Clock, held_from: Ints | None = None) -> Floats:
     if held_from is not None:
         ahead = np.minimum(ahead, held_from[:, None])
         tenure = np.take_along_axis(tenure, ahead - 1, axis=1)
-    columns = (
+    columns: tuple[Any, ...] = (
         1.0,
         np.log(ahead.astype(np.float64)),
         clock.renews,

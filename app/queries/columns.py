@@ -3,7 +3,7 @@
 PostgreSQL sends each column as one array in its binary form, SQLite its plain cells; both a part at a time.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -59,15 +59,26 @@ def fetch_columns(
     numbers with a null, which is slow. `by` is the id of the largest table in a statement without
     windows, order or limit: its rows are then read a range of ids at a time, and come in any order.
     """
+    return join_parts(list(iterate_columns(session, statement, by=by)))
+
+
+def join_parts(parts: list[list[Column]]) -> list[Column]:
+    """The columns of all parts, which are used up: at no time is there more than one column twice."""
+    return [np.concatenate([part.pop(0) for part in parts]) for _ in range(len(parts[0]))]
+
+
+def iterate_columns(
+    session: Session, statement: Select[*tuple[Any, ...]], *, by: InstrumentedAttribute[int] | None = None
+) -> Iterator[list[Column]]:
+    """`fetch_columns` a part at a time, for who keeps less of them; at least one part, if it is empty."""
     described = list(statement.selected_columns)
-    parts: Iterable[list[Column]]
     if session.get_bind().dialect.name == "postgresql" and all(_is_packed(c.type) for c in described):
-        parts = (_fetch_packed(session, part, described=described) for part in _cut(session, statement, by=by))
+        for part in _cut(session, statement, by=by):
+            yield _fetch_packed(session, part, described=described)
     elif session.get_bind().dialect.name == "sqlite" and all(_is_plain(c.type) for c in described):
-        parts = _fetch_plain(session, statement, described=described)
+        yield from _fetch_plain(session, statement, described=described)
     else:
-        parts = [_fetch_objects(session, statement, described=described)]
-    return [np.concatenate(column) for column in zip(*parts, strict=True)]
+        yield _fetch_objects(session, statement, described=described)
 
 
 def _is_packed(kind: TypeEngine[Any]) -> bool:

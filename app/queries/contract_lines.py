@@ -212,9 +212,15 @@ def _with_terms(statement: Found, known_at: datetime) -> Found:
 
 def _renewed_lines(rows: Iterable[Found]) -> dict[int, int]:
     """Which line each line renews: the one of the same offer in the contract that its own renews or replaces."""
-    by_offer = {(row.contract_id, _offer(row)): row.contract_line_id for row in rows}
-    pairs = ((row, by_offer.get((row.renewal_of_id or row.supersedes_id, _offer(row)))) for row in rows)
+    renewing = [row for row in rows if row.renewal_of_id or row.supersedes_id]
+    by_offer = {(row.contract_id, _offer(row)): row.contract_line_id for row in rows} if renewing else {}
+    pairs = ((row, by_offer.get((row.renewal_of_id or row.supersedes_id, _offer(row)))) for row in renewing)
     return {row.contract_line_id: earlier for row, earlier in pairs if earlier is not None}
+
+
+def _start(row: Found) -> date:
+    on: date = row.starts_on
+    return on
 
 
 def _offer(row: Found) -> str:
@@ -224,21 +230,23 @@ def _offer(row: Found) -> str:
 def _notices(
     session: Session, known_at: datetime, *, account_ids: Sequence[int] | None
 ) -> Mapping[int, list[ChurnNotice]]:
-    statement = select(NoticeRow).where(in_force(NoticeRow, known_at)).order_by(NoticeRow.account_id, NoticeRow.id)
+    row = NoticeRow
+    columns = (row.account_id, row.id, row.effective_on, row.occurred_on, row.contract_line_id, row.cause)
+    statement = select(*columns).where(in_force(row, known_at)).order_by(row.account_id, row.id)
     if account_ids is not None:
         statement = statement.where(NoticeRow.account_id.in_(account_ids))
     found: dict[int, list[ChurnNotice]] = defaultdict(list)
-    for row in session.scalars(statement):
-        found[row.account_id].append(
-            ChurnNotice(row.id, row.effective_on, row.occurred_on, line=row.contract_line_id, cause=row.cause)
-        )
+    for account_id, key, effective_on, given_on, line, cause in session.execute(statement):
+        found[account_id].append(ChurnNotice(key, effective_on, given_on, line=line, cause=cause))
     return found
 
 
 def _with_lives(
     rows: Sequence[Found], renewed: Mapping[int, int], *, notices: Sequence[ChurnNotice], grace_days: int
 ) -> Iterator[RecurringLine]:
-    offers = {offer: number for number, offer in enumerate(sorted({_offer(row) for row in rows}))}
+    # An account's lines get numbers for their offers; most accounts have but one.
+    named = [_offer(row) for row in rows]
+    offers = {offer: number for number, offer in enumerate(sorted(set(named)))} if len(rows) > 1 else {named[0]: 0}
     lines = [
         ContractLine(
             key=row.contract_line_id,
@@ -246,13 +254,13 @@ def _with_lives(
             starts_on=row.starts_on,
             ends_on=row.ends_on,
             arr_minor=row.arr_minor,
-            offer=offers[_offer(row)],
+            offer=offers[offer],
             renews=renewed.get(row.contract_line_id),
         )
-        for row in rows
+        for row, offer in zip(rows, named, strict=True)
     ]
-    in_order = sorted(rows, key=lambda row: row.starts_on, reverse=True)
-    renewed_by = {renewed.get(row.contract_line_id): row.contract_line_id for row in in_order}
+    renewing = sorted((row for row in rows if row.contract_line_id in renewed), key=_start, reverse=True)
+    renewed_by = {renewed[row.contract_line_id]: row.contract_line_id for row in renewing}
     for row, life in zip(rows, line_lives(lines, notices, grace_days=grace_days), strict=True):
         yield RecurringLine(
             version_id=row.id,

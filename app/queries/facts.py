@@ -32,7 +32,7 @@ from app.domain.months import MONTHS_OF_A_YEAR, Days, Ints
 from app.models.accounts import AccountVersion
 from app.models.success import AccountFact, Milestone, OnboardingPlan, SurveyAnswer, Ticket, Touch
 from app.models.usage import UsageDay, UsageMetric
-from app.queries.columns import NAT, days_in_zone, fetch_columns, instants
+from app.queries.columns import NAT, days_in_zone, fetch_columns, instants, iterate_columns, join_parts
 from app.queries.contract_lines import KnownLine, RecurringLine, load_known_lines, load_recurring_lines
 from app.queries.fx import load_rates
 from app.queries.known import replacements, was_recorded
@@ -197,10 +197,13 @@ def _usage(session: Session, known: Known, *, accounts: _Index) -> UsageFacts:
     statement = select(
         day.account_id, day.day, day.available_on, day.metric_id, func.coalesce(day.feature_id, -1), day.amount
     ).where(day.apart_reason.is_(None), was_recorded(day, known.known_at))
-    columns = fetch_columns(session, statement, by=day.id)
-    # Not asked of the database: for it SQLite would walk the index on account and day, three times as slow as all rows.
-    past = columns[1] < np.datetime64(known.as_of, "D")
-    position, (days, available, metric, feature, amount) = accounts.select([column[past] for column in columns])
+    parts = []
+    for columns in iterate_columns(session, statement, by=day.id):
+        # Not asked of the database: SQLite would walk the index on account and day, three times as slow as all rows.
+        past = columns[1] < np.datetime64(known.as_of, "D")
+        position, kept = accounts.select([column[past] for column in columns])
+        parts.append([position, *kept])
+    position, days, available, metric, feature, amount = join_parts(parts)
     metric_ids = np.array(session.scalars(select(UsageMetric.id).order_by(UsageMetric.id)).all(), dtype=np.int64)
     return UsageFacts(
         account=position,

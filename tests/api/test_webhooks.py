@@ -189,7 +189,11 @@ def test_a_rotated_secret_is_shown_once_and_says_how_long_the_old_one_counts(cal
             assert call("POST", f"{own}/rotate-secret", {"overlap_hours": wrong}).status_code == 400
         call("POST", f"{own}/test")
         assert " " not in receiver.requests[-1].headers["webhook-signature"]
-        app.clock = lambda: NOW + timedelta(hours=1)
+        call("POST", f"{own}/rotate-secret", {"overlap_hours": 2})
+        for hours, signatures in ((1.99, 2), (2, 1)):
+            app.clock = lambda hours=hours: NOW + timedelta(hours=hours)
+            call("POST", f"{own}/test")
+            assert receiver.requests[-1].headers["webhook-signature"].count("v1,") == signatures
 
 
 def test_a_repeated_request_with_a_key_makes_one_endpoint_and_gives_the_same_secret(

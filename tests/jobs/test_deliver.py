@@ -1,10 +1,8 @@
 """The sweep: what is due is sent, what fails is tried again as the schedule says, and nobody holds up anybody else."""
 
 import threading
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine, select, update
@@ -14,68 +12,20 @@ from app.db import reading, transaction
 from app.errors import Conflict
 from app.models.audit import AuditEntry
 from app.models.webhooks import DeliveryAttempt, WebhookDelivery, WebhookEndpoint, WebhookMessage, WebhookSecret
-from app.queries.webhooks import DeliveriesAsked, find_delivery, find_endpoint, list_deliveries
-from app.services.deliveries import Claim, Sender, claim_due, record_sent, replay_delivery, send
-from app.services.messages import NewMessage, post_message
-from app.services.secrets import Keyring
-from app.services.webhooks import EndpointChange, MadeEndpoint, delete_endpoint, update_endpoint
-from jobs.deliver import Delivered, deliver_due
-from jobs.work import Work
-from tests.receiver import LOOPBACK, Reply, Request, add_endpoint, receiving
+from app.queries.webhooks import find_delivery
+from app.services.deliveries import send
+from app.services.webhooks import delete_endpoint
+from jobs.deliver import Delivered
+from tests.delivering import NOON, World, answering
+from tests.receiver import Reply, Request, receiving
 
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE, HOUR = 60, 3600
 NO_ANSWER = "the connection was refused"
-
-
-class World:
-    """A service with a clock that is moved by hand, and retries without spread."""
-
-    def __init__(self, engine: Engine, settings: Settings) -> None:
-        self.engine, self.settings = engine, replace(settings, private_targets=LOOPBACK)
-        self.now = NOON
-        self.work = Work(engine, self.settings, clock=lambda: self.now)
-
-    def endpoint(self, url: str, **said: object) -> MadeEndpoint:
-        return add_endpoint(self.engine, self.settings, url, at=self.now, **said)
-
-    def post(self, count: int = 1, type_: str = "feed.stale") -> list[str]:
-        with transaction(self.engine) as session:
-            return [post_message(session, NewMessage(type_, {"n": n}), at=self.now) for n in range(count)]
-
-    def sweep(self, *, after: float = 0) -> Delivered:
-        self.now += timedelta(seconds=after)
-        return deliver_due(self.work, draw=lambda: 0.5)
-
-    def change(self, endpoint_id: int, **said: object) -> None:
-        with transaction(self.engine) as session:
-            change = EndpointChange(endpoint_id, **said)
-            update_endpoint(session, change, keyring=Keyring.of(self.settings), actor="user:1", at=self.now)
-
-    def replay(self, delivery_id: int) -> None:
-        with transaction(self.engine) as session:
-            replay_delivery(session, delivery_id, actor="user:1", at=self.now)
-
-    def deliveries(self) -> list[tuple[str, int, int | None, str | None]]:
-        """State, attempts, and status and error of the newest attempt, in the order they were posted."""
-        with reading(self.engine) as session:
-            rows = list_deliveries(session, DeliveriesAsked(limit=1000)).rows
-        return [(row.state, row.attempts, row.last_status, row.last_error) for row in reversed(rows)]
-
-    def off_because(self, endpoint_id: int) -> str | None:
-        with reading(self.engine) as session:
-            return find_endpoint(session, endpoint_id, at=self.now).disabled_reason
 
 
 @pytest.fixture
 def world(engine: Engine, settings: Settings) -> World:
     return World(engine, settings)
-
-
-def answering(*statuses: int, **headers: str) -> Callable[[Request], Reply]:
-    """One status after the other, the last one for ever."""
-    left = list(statuses)
-    return lambda _request: (left.pop(0) if len(left) > 1 else left[0], headers)
 
 
 def test_what_is_due_arrives_once_at_each_endpoint_that_chose_it(world: World) -> None:
@@ -327,64 +277,6 @@ def test_an_error_of_ours_in_one_exchange_is_a_failed_attempt_and_stops_nobody(w
     assert world.deliveries()[0] == ("pending", 1, None, "an error of ours: ZeroDivisionError")
 
 
-def claim_one(world: World, by: str):
-    with transaction(world.engine) as session:
-        return claim_due(session, Claim(by, 1, 10), at=world.now)
-
-
-def test_a_claim_is_one_workers_until_it_ends_and_then_anothers(world: World) -> None:
-    world.endpoint("http://127.0.0.1:9/")
-    world.post()
-    assert len(claim_one(world, "a")) == 1
-    assert claim_one(world, "b") == []
-    world.now += timedelta(seconds=60)
-    assert len(claim_one(world, "b")) == 1
-
-
-def test_a_worker_that_slept_through_its_claim_writes_nothing(world: World) -> None:
-    with receiving() as receiver:
-        world.endpoint(receiver.url)
-        world.post()
-        [slow] = claim_one(world, "a")
-        world.now += timedelta(seconds=60)
-        assert world.sweep() == Delivered(delivered=1)
-        sent = send(slow, Sender.of(world.settings, lambda: world.now))
-        with transaction(world.engine) as session:
-            assert record_sent(session, sent, at=world.now, draw=0.5) == "lost"
-        assert len(set(receiver.ids)) == 1
-    assert world.deliveries() == [("delivered", 1, 204, None)]
-    with reading(world.engine) as session:
-        assert len(session.scalars(select(DeliveryAttempt)).all()) == 1
-
-
-def test_a_sweep_that_slept_before_sending_does_not_send(world: World, monkeypatch) -> None:
-    with receiving() as receiver:
-        world.endpoint(receiver.url)
-        world.post()
-        instants = iter([NOON] * 5)
-        world.work = replace(world.work, clock=lambda: next(instants, NOON + timedelta(seconds=61)))
-        assert world.sweep() == Delivered(lost=1)
-        assert receiver.requests == []
-
-
-class LeaseIsGone(Exception):
-    """Somebody else is at work."""
-
-
-def test_a_sweep_whose_lease_is_gone_writes_nothing(world: World) -> None:
-    def refuse(_session: object) -> None:
-        raise LeaseIsGone
-
-    with receiving() as receiver:
-        world.endpoint(receiver.url)
-        world.post()
-        world.work = replace(world.work, fence=refuse)
-        with suppress(LeaseIsGone):
-            world.sweep()
-        assert receiver.requests == []
-    assert world.deliveries() == [("pending", 0, None, None)]
-
-
 def test_messages_go_after_thirty_days_and_not_while_they_are_needed(world: World) -> None:
     with receiving(lambda request: (500 if b'"n":1' in request.body else 204, {})) as receiver:
         world.endpoint(receiver.url)
@@ -405,4 +297,5 @@ def test_what_ended_lately_is_kept_as_long_as_it_can_be_replayed(world: World) -
         with transaction(world.engine) as session:
             session.execute(update(WebhookDelivery).values(attempts=9))
         assert world.sweep(after=29 * 24 * HOUR) == Delivered(dead=1)
-        assert world.sweep(after=14 * 24 * HOUR) == Delivered(pruned=1)
+        assert world.sweep(after=14 * 24 * HOUR - 1) == Delivered()
+        assert world.sweep(after=1) == Delivered(pruned=1)

@@ -235,6 +235,7 @@ def log_in(email: str, password: str) -> None:
     _end_current_session()
     end_old_sessions(database(), now=moment)
     g.new_session_id = start_session(database(), user_id=proof.user_id, now=moment).id
+    g.caller = find_signed_in(database(), session_id=g.new_session_id, now=moment)
 
 
 def _prove(attempt: Attempt, email: str, *, password: str) -> Proof:

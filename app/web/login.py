@@ -1,10 +1,14 @@
 """Logging in and out."""
 
+from urllib.parse import urlsplit
+
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
 
 from app import auth
-from app.errors import NotAuthenticated
+from app.errors import NotAuthenticated, TooMany
+from app.http import application
 from app.web.preferences import safe_next
 from app.web.texts import gettext as _
 
@@ -22,7 +26,19 @@ def log_in() -> ResponseReturnValue:
     except NotAuthenticated:
         error = _("That address and password do not belong together. Check both; an administrator can set a new one.")
         return _form(email=email[:200], error=error), 401
-    return redirect(safe_next(request.form.get("next", "/")), 303)
+    except TooMany as refused:
+        error = _("Too many attempts. Try again in %(seconds)s seconds.", seconds=refused.retry_after_seconds)
+        return _form(email=email[:200], error=error), 429, {"Retry-After": str(refused.retry_after_seconds)}
+    return redirect(_landing(safe_next(request.form.get("next", "/"))), 303)
+
+
+def _landing(address: str) -> str:
+    """Where one wanted to go, unless one's role does not include it: then where its day begins."""
+    try:
+        endpoint, _values = application().url_map.bind("").match(urlsplit(address).path, method="GET")
+    except HTTPException:
+        return address  # the page that says so
+    return address if auth.may_open(endpoint) else url_for("web.home")
 
 
 def _form(*, email: str, error: str | None) -> str:

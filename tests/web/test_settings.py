@@ -248,3 +248,27 @@ def test_an_address_of_the_audit_that_makes_no_sense_is_read_as_far_as_it_does(a
 def test_a_user_who_is_not_there(admin: FlaskClient) -> None:
     assert admin.get("/settings/users/99").status_code == 404
     assert send(admin, "/settings/users/99/deactivate").status_code == 404
+
+
+def test_after_the_log_in_one_is_on_a_page_that_one_may_see(app: Application) -> None:
+    def lands(role: str, next_: str) -> str:
+        client = app.test_client()
+        answer = log_in(client, f"{role}@example.com", password=PASSWORD, next_=next_)
+        assert client.get(answer.location, follow_redirects=True).status_code in {200, 404}
+        return str(answer.location)
+
+    assert lands("admin", "/settings/users") == "/settings/users"
+    assert lands("csm", "/settings/users") == "/"
+    assert lands("finance", "/expansion?state=won") == "/"
+    assert lands("sales", "/expansion?state=won") == "/expansion?state=won"
+    assert lands("sales", "/nowhere") == "/nowhere"
+
+
+def test_whoever_has_to_wait_is_told_how_long_on_the_log_in_page(app: Application) -> None:
+    client = app.test_client()
+    for _ in range(5):
+        log_in(client, "csm@example.com", password="not the right words")
+    refused = log_in(client, "csm@example.com", password=PASSWORD)
+    assert refused.status_code == 429
+    assert refused.headers["Retry-After"] == "1"
+    assert "Try again in 1 seconds." in refused.text

@@ -97,8 +97,11 @@ def retry(task: str, item: str) -> None:
 
     Example: tenure worker retry nightly 2026-01-01
     """
+    from app.services.audit import Act, record_act
+    from app.services.changes import utc_now
     from app.services.work_items import Item, retry_item
 
     with opened_database() as (_, engine), transaction(engine) as session:
         retry_item(session, Item(task, item))
+        record_act(session, Act("work_item.retried", f"work_item:{task}"), actor="command", at=utc_now())
     click.echo(f"{task} will try {item!r} again.")

@@ -31,9 +31,11 @@ from app.migrate import migrate
 from app.models.accounts import Account, AccountVersion, Assignment
 from app.models.contracts import Contract, ContractLine, ContractLineVersion, ContractVersion
 from app.models.deals import Deal, DealVersion
+from app.models.expansion import ExpansionOpportunity
 from app.models.persons import Person
 from app.models.products import Product, ProductVersion
-from app.models.scores import FeatureSnapshot, ModelRun, PublishedRun, RetentionCurve, Score
+from app.models.scores import FeatureSnapshot, ModelRun, PublishedRun, RetentionCurve, Score, ScoreChange
+from app.models.success import Touch
 from app.services.changes import recording
 from app.services.users import NewUser, add_user
 
@@ -43,6 +45,12 @@ AS_OF, START = date(2026, 9, 30), date(2024, 1, 1)
 AVAILABLE = datetime(2026, 9, 1, tzinfo=UTC)
 SEGMENTS, PLANS, CHANNELS = ("Small", "Mid-market", "Large"), ("Team", "Business", "Enterprise"), ("Web", "Partner")
 PAGES = (
+    "/today",
+    "/today?whose=all",
+    "/expansion",
+    "/expansion?csm=3",
+    "/model",
+    "/feeds",
     "/accounts",
     "/accounts?sort=name",
     "/accounts?sort=-arr",
@@ -58,7 +66,10 @@ PAGES = (
 
 
 def write_company(engine: Engine, accounts: int) -> None:
-    """Facts and scores of so many accounts, without a fit: what the pages read, at its real size."""
+    """Facts and scores of so many accounts, without a fit: what the pages read, at its real size.
+
+    Every account changed overnight and one in four waits with an opportunity, which is more than there will be.
+    """
     rng = random.Random(1)  # noqa: S311  a fixed seed, no secret
     with transaction(engine) as session, recording(session, "benchmark") as change:
         own = {"change_id": change.id, "available_at": AVAILABLE}
@@ -74,9 +85,13 @@ def write_company(engine: Engine, accounts: int) -> None:
 
 def _write_shared(session: Session, *, change_id: int) -> None:
     for number in range(40):
+        mail = EMAIL if number == 0 else None
         session.add(
-            Person(kind="staff", system="b", external_id=str(number), name=f"CSM {number:02}", change_id=change_id)
-        )
+            Person(
+                kind="staff", system="b", external_id=str(number), name=f"CSM {number:02}", email=mail,
+                change_id=change_id,
+            )
+        )  # fmt: skip
     for number, plan in enumerate(PLANS, start=1):
         session.add(Product(id=number, sku=plan, change_id=change_id))
         session.add(
@@ -138,8 +153,35 @@ def _tables(own: dict[str, Any], rng: random.Random) -> tuple[tuple[type[Any], R
         (ContractLine, lambda n: {"id": n, "contract_id": n, "line_key": "1"} | kept),
         (ContractLineVersion, lambda n: {"contract_line_id": n, "account_id": n, "product_id": 1 + n % 3} | line | own),
         (Score, _score(rng)),
+        (
+            ScoreChange,
+            lambda n: {
+                "run_id": 1, "account_id": n, "from_state": "watch", "to_state": "at_risk", "direction": "worse",
+                "arr_minor": rng.randint(1_000, 9_000_000),
+            },
+        ),
+        (
+            Touch,
+            lambda n: {"system": "b", "external_id": str(n), "account_id": n, "kind": "call", "occurred_on": START}
+            | own,
+        ),
+        (ExpansionOpportunity, _opportunity(rng)),
         (FeatureSnapshot, lambda n: {"run_id": 1, "account_id": n} | SNAPSHOT),
     )  # fmt: skip
+
+
+def _opportunity(rng: random.Random) -> Row:
+    evidence = [{"kind": "seats_in_use", "people": 9, "seats": 10, "counted": "distinct"}]
+
+    def row(number: int) -> dict[str, Any]:
+        return {
+            "account_id": number, "motion": "upsell", "product_id": 1 + number % 3, "episode": 1,
+            "state": "flagged" if number % 4 == 0 else "lapsed", "flagged_on": AS_OF, "flagged_at": AVAILABLE,
+            "moved_at": AVAILABLE, "seen_on": AS_OF, "run_id": 1, "likelihood": "high", "score": 0.5, "quantity": 5,
+            "measure": "arr", "amount_minor": rng.randint(1_000, 900_000), "currency": "USD", "evidence": evidence,
+        }  # fmt: skip
+
+    return row
 
 
 def _score(rng: random.Random) -> Row:
@@ -148,11 +190,14 @@ def _score(rng: random.Random) -> Row:
     bands = ("healthy", "watch", "at_risk")
 
     def row(number: int) -> dict[str, Any]:
+        arr, churn = rng.randint(1_000, 9_000_000), rng.random()
         return {
-            "run_id": 1, "account_id": number, "status": "live" if number % 10 else "churned", "basis": "account",
-            "arr_minor": rng.randint(1_000, 9_000_000), "tenure_months": rng.randint(1, 60), "started_on": START,
+            "run_id": 1, "account_id": number, "status": ("churned", "in_grace", *["live"] * 8)[number % 10],
+            "basis": "account",
+            "arr_minor": arr, "arr_at_risk_minor": round(arr * churn), "tenure_months": rng.randint(1, 60),
+            "started_on": START,
             "renewal_on": AS_OF + timedelta(days=rng.randint(1, 365)), "survival": curve, "survival_lower": curve,
-            "survival_upper": curve, "churn_probability": rng.random(), "risk": 0.1, "health": 100 * rng.random(),
+            "survival_upper": curve, "churn_probability": churn, "risk": 0.1, "health": 100 * rng.random(),
             "band": bands[number % 3], "coverage": 0.9, "contributions": contributions,
             "ltv_residual_minor": rng.randint(1, 10**7), "ltv_residual_lower_minor": 1,
             "ltv_residual_upper_minor": 10**7, "ltv_expansion_minor": 5, "monthly_drift": 0.0, "supported_months": 40,

@@ -1,6 +1,7 @@
 """What arrives verifies with the independent libraries of Standard Webhooks, in Python and in Node."""
 
 import json
+import re
 import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -77,6 +78,19 @@ def in_python(secret: str, request: Request, body: bytes) -> Any:
         return str(error)
 
 
+def need_node() -> None:
+    if shutil.which("node") is None or not (NODE / "node_modules/standardwebhooks").exists():
+        pytest.skip("the Node library of Standard Webhooks is absent: npm ci --prefix tests/node")
+
+
+def documented(language: str, secret: str) -> str:
+    """The receiver as docs/api.md shows it, with a real secret."""
+    text = (Path(__file__).parent.parent / "docs/api.md").read_text()
+    blocks = re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    [block] = [block for block in blocks if "whsec_..." in block]
+    return block.replace("whsec_...", secret)
+
+
 def test_alerts_verify_in_python_and_what_was_changed_does_not(alerts) -> None:
     good, bad = cases_of(*alerts)
     assert [in_python(*case)["data"] for case in good] == [DATA] * 4
@@ -84,8 +98,7 @@ def test_alerts_verify_in_python_and_what_was_changed_does_not(alerts) -> None:
 
 
 def test_alerts_verify_in_node_and_what_was_changed_does_not(alerts) -> None:
-    if shutil.which("node") is None or not (NODE / "node_modules/standardwebhooks").exists():
-        pytest.skip("the Node library of Standard Webhooks is absent: npm ci --prefix tests/node")
+    need_node()
     good, bad = cases_of(*alerts)
     cases = [{"secret": s, "headers": request.headers, "body": body.decode()} for s, request, body in [*good, *bad]]
     command = ["node", "verify_webhooks.js"]
@@ -110,3 +123,23 @@ def test_a_retry_keeps_id_and_body_and_has_its_own_time_and_signature(alerts, en
 def test_both_secrets_count_for_a_day_and_then_the_new_one_alone(alerts) -> None:
     _, _, receiver = alerts
     assert [request.headers["webhook-signature"].count("v1,") for request in receiver.requests] == [1, 1, 2, 1]
+
+
+def test_the_documented_receiver_in_python_takes_an_alert_and_nothing_else(alerts) -> None:
+    secret, _, receiver = alerts
+    first = receiver.requests[0]
+    names: dict[str, Any] = {}
+    exec(documented("python", secret), names)  # noqa: S102  our own documentation
+    assert names["receive"](first.headers, first.body) == (first.id, "expansion_opportunity.flagged", DATA)
+    with pytest.raises(WebhookVerificationError):
+        names["receive"](first.headers, first.body + b" ")
+
+
+def test_the_documented_receiver_in_node_takes_an_alert(alerts) -> None:
+    need_node()
+    secret, _, receiver = alerts
+    first = receiver.requests[0]
+    call = f"receive({json.dumps(first.headers)}, {json.dumps(first.body.decode())})"
+    code = f"{documented('js', secret)}\nprocess.stdout.write(JSON.stringify({call}))"
+    run = subprocess.run(["node", "-e", code], cwd=NODE, capture_output=True, check=True)
+    assert json.loads(run.stdout) == [first.id, "expansion_opportunity.flagged", DATA]

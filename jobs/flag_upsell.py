@@ -86,7 +86,8 @@ def find_upsell(session: Session, night: Night, *, open_to: Ints) -> list[Findin
 def measure_seats(session: Session, known: Known, *, facts: Facts) -> Measured:
     """Seats paid for on the night's date, and people in each of the six windows before it.
 
-    People are those told apart by their own events where there are any, else those of the busiest day.
+    People are those told apart by their own events where there are any in the last window, else those of
+    the busiest day.
     """
     as_of = np.datetime64(known.as_of)
     lines = facts.lines
@@ -101,8 +102,10 @@ def measure_seats(session: Session, known: Known, *, facts: Facts) -> Measured:
     is_distinct = np.zeros(len(facts.account_ids), dtype=np.bool_)
     place = {account_id: row for row, account_id in enumerate(facts.account_ids.tolist())}
     for account_id, own in load_distinct_people(session, known).items():
-        if (row := place.get(account_id)) is not None:
-            people[row], is_distinct[row] = own, own[-1] > 0
+        row = place.get(account_id)
+        if row is not None and own[-1] > 0:
+            # Before they were first told apart there is nothing to compare with: another way of counting says less.
+            people[row], is_distinct[row] = np.where(own.cumsum() > 0, own, np.nan), True
     can_be_known = known_windows(since, first_day=first_day, last_day=last_day, as_of=known.as_of)
     people[~can_be_known] = np.nan
     rows = np.flatnonzero(seats > 0)

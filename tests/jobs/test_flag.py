@@ -175,7 +175,8 @@ def test_people_that_are_told_apart_count_instead_of_the_busiest_day(example_eng
     (place,) = np.flatnonzero(measured.account_id == account_id)
     assert measured.is_distinct.sum() == 1
     # "e" came to be known on the day itself, and "f" was active on it: neither was known before it.
-    assert np.nan_to_num(measured.use.people[place])[-2:].tolist() == [1.0, 2.0]
+    assert measured.use.people[place][-2:].tolist() == [1.0, 2.0]
+    assert np.isnan(measured.use.people[place][:-2]).all(), "nobody was told apart then"
 
 
 def test_an_old_night_that_is_made_up_flags_nothing(example_engine: Engine, night: Night) -> None:

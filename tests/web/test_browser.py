@@ -27,7 +27,8 @@ FLAGS = (
 
 PATHS = (
     *("/today?whose=all", "/accounts", "/accounts/1", "/expansion", "/expansion/1", "/retention", "/model", "/feeds"),
-    "/settings/webhooks",
+    *("/settings/webhooks", "/settings/account", "/settings/users", "/settings/users/1", "/settings/tokens"),
+    "/settings/audit",
 )
 
 

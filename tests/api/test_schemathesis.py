@@ -109,7 +109,7 @@ def test_every_answer_is_one_that_the_document_tells_of(
 def test_every_answer_is_one_that_the_document_tells_of_asked_much_more(
     document: Any, headers: dict[str, str], operation: tuple[str, str]
 ) -> None:
-    ask_much(document, operation, headers, examples=300)
+    ask_much(document, operation, headers, examples=100)
 
 
 def test_the_event_addresses_are_in_the_document() -> None:

@@ -60,7 +60,7 @@ def status() -> None:
     Example: tenure worker status
     """
     from app.queries.leases import list_set_aside, list_tasks
-    from app.queries.nights import find_next_night
+    from app.queries.nights import NIGHTLY, find_next_night, load_night_plan
     from app.services.changes import utc_now
     from jobs.worker import TASKS
 
@@ -69,16 +69,18 @@ def status() -> None:
         states = {state.name: state for state in list_tasks(session)}
         aside = list_set_aside(session)
         next_night = find_next_night(session, now=now)
+        is_off = load_night_plan(session).at is None
     click.echo(f"{'task':<10}{'last run':<22}{'next':<22}{'at work':<30}outcome")
     for task in TASKS:
         state = states.get(task.name)
         if state is None:
             click.echo(f"{task.name:<10}{'never':<22}")
             continue
-        due = max(filter(None, (state.due_at, next_night))) if task.name == "nightly" and next_night else state.due_at
+        due = _instant(next_night if task.name == NIGHTLY and next_night else state.due_at)
+        due = "off" if task.name == NIGHTLY and is_off else due
         holder = state.holder if state.is_held(now) else ""
         outcome = f"failed {state.failures} in a row: {state.error}" if state.error else "well"
-        click.echo(f"{task.name:<10}{_instant(state.ended_at):<22}{_instant(due):<22}{holder:<30}{outcome}")
+        click.echo(f"{task.name:<10}{_instant(state.ended_at):<22}{due:<22}{holder:<30}{outcome}")
     for item in aside:
         click.echo(f"set aside on {_instant(item.set_aside_at)}: {item.task} {item.item!r}: {item.error}")
     if aside:

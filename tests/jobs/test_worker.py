@@ -10,9 +10,9 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, text
 
-from app.db import reading, transaction
+from app.db import make_engine, reading, transaction
 from app.models.runs import JobRun, JobStep
 from app.models.scores import ModelRun
 from app.queries.leases import TaskState, find_lease, list_set_aside
@@ -126,6 +126,26 @@ def test_a_failing_task_waits_while_the_others_go_on(engine: Engine) -> None:
     failed = state(engine, "badly")
     assert failed.due_at is not None
     assert failed.claimed_at + timedelta(minutes=2) <= failed.due_at <= failed.claimed_at + timedelta(minutes=3)
+
+
+def test_a_database_that_went_away_and_came_back_is_worked_on_again(engine: Engine) -> None:
+    if engine.dialect.name == "sqlite":
+        pytest.skip("a file does not go away")
+    worker = Worker(work_on(engine), tasks("well"))
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    for more in range(1, 4):
+        while done.count("well") < 5 * more:
+            time.sleep(0.01)
+        other = make_engine(engine.url.render_as_string(hide_password=False))
+        with other.connect() as connection:
+            everybody = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            connection.execute(text(f"{everybody} AND datname = current_database()"))
+        other.dispose()
+    while done.count("well") < 20:
+        time.sleep(0.01)
+    worker.stopping.set()
+    thread.join()
 
 
 def test_a_worker_that_is_left_alone_ends(engine: Engine) -> None:

@@ -10,7 +10,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -24,8 +24,8 @@ DEMO_RECEIVER_HOST = "127.0.0.1"  # of `tenure demo-receiver`
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    database_url: str
-    secret_key: str
+    database_url: str = field(repr=False)  # with its password
+    secret_key: str = field(repr=False)
     data_folder: Path
     is_production: bool
     trusted_hosts: tuple[str, ...]
@@ -33,7 +33,7 @@ class Settings:
     public_url: str = "http://127.0.0.1:8000"  # under which people reach the service; links in messages begin with it
     private_targets: tuple[str, ...] = ()  # networks and hosts that webhooks may reach though they are not public
     proxies: int = 0  # reverse proxies in front, each of which says whom it speaks for in X-Forwarded-For
-    old_secret_keys: tuple[str, ...] = ()  # what was encrypted under these can still be read
+    old_secret_keys: tuple[str, ...] = field(default=(), repr=False)  # what was encrypted under these can still be read
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:

@@ -78,7 +78,10 @@ def test_an_old_key_still_reads_and_a_missing_one_is_named_with_what_to_do() -> 
         ring("n" * 32).decrypt(before, HERE)
 
 
-def test_no_key_shows_where_a_keyring_is_printed() -> None:
+def test_no_key_shows_where_a_keyring_or_the_settings_are_printed(settings: Settings) -> None:
+    printed = repr(replace(settings, database_url="postgresql://u:canary@h/d", old_secret_keys=("canary" * 6,)))
+    assert "canary" not in printed
+    assert settings.secret_key not in printed
     assert "\\x" not in repr(ring())
     assert "ssss" not in repr(ring())
 

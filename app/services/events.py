@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from psycopg import OperationalError as DriverError
+from psycopg.errors import UniqueViolation
 from sqlalchemy import func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.models.events import EventSource, Membership, RefusedEvents
@@ -29,9 +32,10 @@ COLUMNS = (
 ADD_ON_SQLITE = (
     f"INSERT INTO usage_events ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) ON CONFLICT DO NOTHING"  # noqa: S608
 )
-ADD_ON_POSTGRESQL = (
-    f"INSERT INTO usage_events ({', '.join(COLUMNS)}) SELECT * FROM unnest(%s::bytea[], %s::smallint[], %s::text[], "  # noqa: S608
-    "%s::bytea[], %s::text[], %s::bigint[], %s::bigint[], %s::text[]) ON CONFLICT DO NOTHING RETURNING event_key"
+NAMES = ", ".join(COLUMNS)
+STAGE = f"CREATE TEMP TABLE incoming ON COMMIT DROP AS SELECT {NAMES} FROM usage_events LIMIT 0"  # noqa: S608
+ADD_STAGED = (
+    f"INSERT INTO usage_events ({NAMES}) SELECT {NAMES} FROM incoming ON CONFLICT DO NOTHING RETURNING event_key"  # noqa: S608
 )
 
 
@@ -95,13 +99,33 @@ def add_events(session: Session, batches: Sequence[Sequence[Row]]) -> list[int]:
         for row in rows:
             if row.key not in owner:
                 owner[row.key], first[row.key] = number, row
-    added = [0] * len(batches)
-    if first:
-        # In the order of the keys: of two processes that were sent the same events neither waits for the other.
-        columns = tuple(map(list, zip(*(first[key] for key in sorted(first)), strict=True)))
-        for (key,) in connection.exec_driver_sql(ADD_ON_POSTGRESQL, columns):
-            added[owner[bytes(key)]] += 1
-    return added
+    # In the order of the keys: of two processes that were sent the same events neither waits for the other.
+    added = Counter(owner[key] for key in _copy(session, [first[key] for key in sorted(first)]))
+    return [added[number] for number in range(len(batches))]
+
+
+def _copy(session: Session, rows: Sequence[Row]) -> Iterable[bytes]:
+    """The keys of those that were added. COPY itself cannot pass over what is there: where any is, by a detour."""
+    if not rows:
+        return []
+    try:
+        with session.begin_nested():
+            _copy_into(session, "usage_events", rows=rows)
+    except UniqueViolation:
+        session.execute(text(STAGE))
+        _copy_into(session, "incoming", rows=rows)
+        return [bytes(key) for (key,) in session.execute(text(ADD_STAGED))]
+    return [row.key for row in rows]
+
+
+def _copy_into(session: Session, table: str, *, rows: Sequence[Row]) -> None:
+    connection: Any = session.connection().connection  # the driver's own
+    try:
+        with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({NAMES}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+    except DriverError as error:  # a full disk, a lost connection: as all else of the database says it
+        raise OperationalError("COPY", None, error) from error
 
 
 def _stored_memberships(session: Session, deliveries: Iterable[Delivery]) -> dict[tuple[int, bytes], str]:

@@ -61,6 +61,9 @@ def test_a_setting_holds_from_its_day_on(engine: Engine) -> None:
         ("reporting_currency", "EURO", "ISO 4217"),
         ("reporting_timezone", "Tokyo", "Asia/Tokyo"),
         ("tracked_from", "2024-13-01", "a date such as"),
+        ("night_at", "25:00", "a time such as 02:00"),
+        ("night_at", "02:00+09:00", "a time such as 02:00"),
+        ("night_at", "2", "a time such as 02:00"),
     ],
 )
 def test_what_a_setting_cannot_be_is_refused_with_the_remedy(

@@ -21,6 +21,7 @@ from app.services.expansion_links import Linked, LinkExpired, read_link
 from app.web.expansion_words import MOTIONS, STATES
 from app.web.expansion_words import REASONS as REASON_WORDS
 from app.web.formats import show_day, show_money
+from app.web.opportunities import describe_row
 from app.web.texts import gettext as _
 from app.web.texts import lazy_gettext as _l
 from app.web.words import word
@@ -105,7 +106,7 @@ def _shown(detail: OpportunityDetail, action: str) -> Shown:
         heading=str(HEADINGS[action]) if can_do else _("This opportunity: %(state)s", state=state),
         account=row.account_name,
         motion=word(MOTIONS, row.motion),
-        product=row.product_name,
+        product=describe_row(row).product,
         worth=_worth(row.measure, show_money(row.worth.minor, row.worth.currency)),
         state=f"{state} {until}".strip(),
         explained=_explained(action) if can_do else _("Nothing is left to do here. Log in to change it."),

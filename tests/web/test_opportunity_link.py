@@ -43,6 +43,11 @@ def link(service: Application, action: str, **said) -> str:
     return f"/answers/{sign_link(linked, secret_key=service.settings.secret_key)}"
 
 
+def test_the_seats_that_are_asked_for_are_named(service: Application, browser) -> None:
+    Nights(service.engine).run(finding(3, product_id=1, motion="upsell", quantity=4))
+    assert "Core, 4 more seats" in browser.get(link(service, "accept", opportunity_id=2)).text
+
+
 def form_of(page: str, **said: str) -> dict[str, str]:
     found = re.search(r'name="csrf_token" value="([^"]+)"', page)
     assert found

@@ -102,6 +102,12 @@ def _time(value: Any) -> str:
     raise Invalid(f"night_at cannot be {value!r}; give a time such as 02:00, or off.")
 
 
+def _sight(value: Any) -> str:
+    if value not in {"all", "book"}:
+        raise Invalid(f"csm_sees cannot be {value!r}; give all, or book for a manager's own accounts.")
+    return str(value)
+
+
 TEXT = {"tracked_from": _day, "night_at": _time, "csm_sees": _sight}
 
 

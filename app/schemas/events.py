@@ -3,9 +3,10 @@
 A body that is no JSON is refused whole; a message that does not fit is refused alone, by its position.
 """
 
+import re
 import zlib
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -14,10 +15,17 @@ from app.errors import Invalid, TooLarge
 
 BATCH_LIMIT_BYTES = 500 * 1024
 MESSAGE_LIMIT_BYTES = 32 * 1024
+MOST_MESSAGES = 10_000  # of real ones, fewer fit into a batch
 TOO_LARGE = f"A batch is at most {BATCH_LIMIT_BYTES // 1024} kB of JSON; send it in parts."
+# Every escape of JSON in turn, whole pairs of surrogates first; what is left in the group is half of one.
+ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
 NUL, ESCAPED_BACKSLASH = b"\\u0000", b"\\\\"
 GZIP_MAGIC = b"\x1f\x8b"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+T = TypeVar("T")
 
 # Ids are texts, but numbers in many a database, and sent as they come from there.
 ExternalKey = str | int | float | None
@@ -68,6 +76,7 @@ class Traits(Struct, rename="camel"):
 
 
 _BATCHES = msgspec.json.Decoder(Batch)
+_SINGLES = msgspec.json.Decoder(Raw)
 _MESSAGES = msgspec.json.Decoder(Message)
 _TRAITS = msgspec.json.Decoder(Traits | None)
 _ANYTHING = msgspec.json.Decoder()
@@ -103,17 +112,35 @@ def read_batch(body: bytes) -> Batch:
     """The messages of a batch, unread. Raises TooLarge and Invalid for a body that is none."""
     _check_size(body)
     try:
-        batch = _BATCHES.decode(body)
+        batch = _decode(_BATCHES, body)
     except UNREADABLE as error:
         raise Invalid(_unreadable(error, 'a JSON object with the messages as the list "batch"')) from None
+    if len(batch.batch) > MOST_MESSAGES:
+        raise TooLarge(f"A batch has at most {MOST_MESSAGES:,} messages; send it in parts.")
     return Batch(batch.batch, sent_at=batch.sent_at, has_nul=NUL in body)
+
+
+def _decode(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
+    """JavaScript sends an emoji that was cut in two as half a pair, which is no text: such a half is replaced."""
+    try:
+        return decoder.decode(body)
+    except msgspec.DecodeError:
+        mended = mend_surrogates(body)
+        if mended == body:
+            raise
+        return decoder.decode(mended)
+
+
+def mend_surrogates(body: bytes) -> bytes:
+    """The JSON with U+FFFD in the place of every half of a surrogate pair that stands alone."""
+    return ESCAPE.sub(lambda escape: b"\\ufffd" if escape[1] else escape[0], body)
 
 
 def read_single(kind: str, body: bytes) -> Batch:
     """The one message of a body as a batch."""
     _check_size(body)
     try:
-        message = msgspec.json.decode(body, type=Raw)
+        message = _decode(_SINGLES, body)
         if not bytes(message).lstrip().startswith(b"{"):
             raise Invalid("The body must be a JSON object, in braces.")
     except UNREADABLE as error:

@@ -83,6 +83,7 @@ class Worker:
 
     def run(self, *, is_alone: Callable[[], bool] = lambda: False) -> bool:
         """Work until asked to end, or left alone; whether everything under way came to its end."""
+        log.info("%s works on %s", self.holder, ", ".join(task.name for task in self.tasks))
         threads = [_start(task.name, partial(self._follow, task)) for task in self.tasks]
         while not self.stopping.wait(1.0) and not is_alone():
             pass
@@ -155,6 +156,7 @@ class Worker:
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
         if not any(thread.is_alive() for thread in threads):
+            log.info("%s has ended", self.holder)
             return True
         self._is_abandoned = True
         for lease in list(self._held.values()):

@@ -49,7 +49,7 @@ def _work(*, is_once: bool, parent: int | None) -> None:
         has_ended = one.run_once() if is_once else one.run(is_alone=lambda: parent not in {None, os.getppid()})
         if not has_ended:
             logging.shutdown()
-            os._exit(1)  # what is broken off still computes; it can write nothing any more
+            os._exit(1 if is_once else 0)  # what is broken off still computes; it can write nothing any more
     sys.exit(1 if is_once and one.failed else 0)
 
 

@@ -30,12 +30,14 @@ def sending_work(engine: Engine, folder: Path, *, ahead: timedelta = timedelta(0
 
 
 def deliver_and_tell(url: str, folder: Path, ahead: timedelta, told: Connection) -> None:
-    """One sweep at a word, and how many it delivered and lost."""
+    """At a word, sweeps until nothing is due; how many were delivered and lost."""
     engine = make_engine(url)
     told.send("ready")
     told.recv()
-    done = deliver_due(sending_work(engine, folder, ahead=ahead))
-    told.send((done.delivered, done.lost))
+    work, delivered, lost = sending_work(engine, folder, ahead=ahead), 0, 0
+    while (done := deliver_due(work)) != Delivered():
+        delivered, lost = delivered + done.delivered, lost + done.lost
+    told.send((delivered, lost))
 
 
 def post_messages(engine: Engine, count: int) -> set[str]:

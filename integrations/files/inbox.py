@@ -53,11 +53,12 @@ def look(folder: Path, mapping: ImportMapping) -> Iterator[Dropped]:
     """The tables in the folder: what the mapping knows, and CSV and Parquet files that it does not.
 
     What else lies there is left alone, and so is what begins with a dot: many programs write to such
-    a name first.
+    a name first. A link is left alone, too: whoever may write here could have any file of the machine read.
     """
     for path in sorted(folder.glob("[!.]*")):
         file_map = next((each for each in mapping.files if fnmatch(path.name, each.name)), None)
-        if path.is_file() and path.name != MAPPING and (file_map or path.suffix.lower() in TABLES):
+        is_table = path.name != MAPPING and (file_map is not None or path.suffix.lower() in TABLES)
+        if is_table and path.is_file() and not path.is_symlink():
             yield Dropped(path, file_map, digest_of(path), modified_at(path))
 
 

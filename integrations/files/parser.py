@@ -33,9 +33,7 @@ class FileParser:
     def __init__(self, mapping: ImportMapping, file_map: FileMap, *, header: Sequence[str], zone: ZoneInfo) -> None:
         self.file_map = file_map
         self._index = {name: position for position, name in enumerate(header)}
-        for section in file_map.sections:
-            for column in sorted(section.columns - set(header)):
-                raise MappingError(f"{file_map.name}: has no column {column!r}; {suggest(column, header)}")
+        _check_header(file_map, header)
         self._makers = [
             _RowMaker(mapping, file_map, section=part, index=self._index, zone=zone) for part in self.sections
         ]
@@ -134,6 +132,19 @@ class _RowMaker:
                     name, reason = problem
                     source = self._columns.get(name)
                     bad[line] = BadRow(line, source.label if source else "", reason)
+
+
+def _check_header(file_map: FileMap, header: Sequence[str]) -> None:
+    """A line that names no column at all is no header: it may hold somebody's name, and is not repeated."""
+    wanted = sorted({column for section in file_map.sections for column in section.columns})
+    missing = [column for column in wanted if column not in header]
+    if missing and len(missing) == len(wanted):
+        raise MappingError(
+            f"{file_map.name}: has no column of {', '.join(map(repr, wanted))}; "
+            "its first line must name the columns, with the mapping's delimiter between them"
+        )
+    if missing:
+        raise MappingError(f"{file_map.name}: has no column {missing[0]!r}; {suggest(missing[0], header)}")
 
 
 def _with_currency(section: Section, specs: dict[str, Field], *, currency: str | None) -> dict[str, Cell]:

@@ -273,3 +273,22 @@ def test_a_worker_whose_lease_has_gone_imports_nothing(crm: Crm) -> None:
     with pytest.raises(LeaseLost):
         sync_inbox(replace(work, fence=lost))
     assert (crm.count(ImportRun), crm.count(Account), crm.count(WorkItem)) == (0, 0, 0)
+
+
+def test_a_link_in_the_inbox_is_left_alone_wherever_it_leads(crm: Crm) -> None:
+    crm.drop_all()
+    (crm.root / "secret_key").write_text("a-key-of-the-installation\n")
+    for name in ("lines-2027.csv", "people.csv"):
+        (crm.folder / name).symlink_to(crm.root / "secret_key")
+    assert crm.sync() == Synced(imported=3)
+    assert crm.set_aside() == []
+
+
+def test_the_first_line_of_a_file_without_a_header_is_told_nobody(crm: Crm) -> None:
+    crm.drop_all()
+    crm.drop("accounts.csv", "A1 Jane Doe,jane@example.com\nA2,\n")
+    assert crm.sync().bad == 1
+    ((_, reason),) = crm.set_aside()
+    assert reason.startswith("accounts.csv: has no column of 'id'; its first line must name the columns")
+    assert crm.feed().last_error is not None
+    assert "jane" not in reason.lower() + str(crm.feed().last_error).lower()

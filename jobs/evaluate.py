@@ -20,7 +20,15 @@ from app.domain.feature_catalog import feature_specs
 from app.domain.feature_table import build_features
 from app.domain.features import Facts, FeatureTable, Floats
 from app.domain.months import MONTHS_OF_A_YEAR, Ints, add_months
-from app.domain.survival import FitOptions, HazardModel, fit_hazard, predict, take_rows, training_landmarks
+from app.domain.survival import (
+    FitDidNotConvergeError,
+    FitOptions,
+    HazardModel,
+    fit_hazard,
+    predict,
+    take_rows,
+    training_landmarks,
+)
 from app.models.scores import ModelRun
 from jobs.curves import estimate_curves, observe_spells
 from jobs.forecast import forecast_by_segment
@@ -65,9 +73,12 @@ def _evaluate(night: Night) -> dict[str, Any]:
         return {"reason": "too_young", "origin": origin.isoformat()}
     then = replace(facts, spells=rewind_spells(facts.spells, origin=origin, grace_days=night.known.settings.grace_days))
     table = build_features(then, np.append(landmarks, np.datetime64(origin, "D")))
-    model = fit_hazard(table, then.spells, specs=feature_specs(then), options=FitOptions(origin, tracked_from))
+    try:
+        model = fit_hazard(table, then.spells, specs=feature_specs(then), options=FitOptions(origin, tracked_from))
+    except FitDidNotConvergeError:  # the look back is no reason to go without tonight's scores
+        return {"reason": "no_fit", "origin": origin.isoformat()}
     made = _forecast(model, facts, table=table, then=then)
-    if not len(made.left_in_month):
+    if made is None:
         return {"reason": "nobody", "origin": origin.isoformat()}
     judged = judge_forecast(made.probability, made.left_in_month, reference=made.reference, undecided=made.undecided)
     return asdict(judged) | {
@@ -79,13 +90,18 @@ def _evaluate(night: Night) -> dict[str, Any]:
     }
 
 
-def _forecast(model: HazardModel, facts: Facts, *, table: FeatureTable, then: Facts) -> Forecasted:
-    """`facts` hold what happened, `then` what was known at the origin; those whose renewal is open are left out."""
+def _forecast(model: HazardModel, facts: Facts, *, table: FeatureTable, then: Facts) -> Forecasted | None:
+    """`facts` hold what happened, `then` what was known at the origin; those whose renewal is open are left out.
+
+    None where nobody is left.
+    """
     origin = model.options.as_of
     alive = np.flatnonzero(table.landmark == np.datetime64(origin))
     month = months_until_churn(facts.spells, table.spell[alive], origin=origin)
     undecided = is_undecided(facts.spells, table.spell[alive])
     scored = take_rows(table, alive[~undecided])
+    if not len(scored.account):
+        return None
     probability = 1.0 - predict(model, scored, months=MONTHS_OF_A_YEAR).survival
     return Forecasted(
         table=scored,
@@ -97,9 +113,10 @@ def _forecast(model: HazardModel, facts: Facts, *, table: FeatureTable, then: Fa
 
 
 def _by_contract(then: Facts, scored: FeatureTable, *, table: FeatureTable, options: FitOptions) -> Floats:
-    """What one would say without a model: Kaplan-Meier of monthly and of longer contracts, from each one's age on."""
-    if not len(scored.account):
-        return np.zeros(0)
+    """What one would say without a model: Kaplan-Meier of monthly and of longer contracts, from each one's age on.
+
+    NaN where no account of some kind was under observation for a month.
+    """
     kind: NDArray[Any] = np.full(len(then.account_ids), MONTHLY, dtype=object)
     kind[table.account] = np.where(table.term_months > 1, TERM, MONTHLY)  # rows go by landmark: the last one stays
     origin = options.as_of
@@ -108,6 +125,8 @@ def _by_contract(then: Facts, scored: FeatureTable, *, table: FeatureTable, opti
     spells = replace(then.spells, **{name: getattr(then.spells, name)[begun] for name in columns})
     observed = observe_spells(replace(then, spells=spells), as_of=origin, tracked_from=options.tracked_from)
     curves = estimate_curves(observed, kind)
+    if not set(kind[scored.account]) <= set(curves):
+        return np.full(len(scored.account), np.nan)
     return 1.0 - forecast_by_segment(scored, curves, segment=kind, as_of=origin).survival[:, MONTHS_OF_A_YEAR - 1]
 
 

@@ -25,7 +25,7 @@ class Missed:
 
 @dataclass(frozen=True, slots=True)
 class ModelReport:
-    """`reason` says why there is no backtest: too_young, nobody, segment, not_applicable; or not_run.
+    """`reason` says why there is no backtest: too_young, nobody, no_fit, segment, not_applicable; or not_run.
 
     `origin_on` is the day of the forecast that was held against the year after it, `learned_from_churns` what it
     knew by then. `is_sample`: of a part of the accounts, drawn at random.

@@ -67,7 +67,7 @@ class MissedAccount(Schema):
 
 class BacktestReport(Schema):
     reason = fields.String(
-        allow_none=True, metadata=said("why there is none: not_run, too_young, nobody, segment, not_applicable")
+        allow_none=True, metadata=said("why there is none: not_run, too_young, nobody, no_fit, segment, not_applicable")
     )
     origin_on = fields.Date(allow_none=True, metadata=said("the day of the forecast; the year after it is what came"))
     learned_from_churns = fields.Integer()

@@ -22,6 +22,7 @@ WHY_NOT: dict[str, LazyString] = {
     "not_run": _l("The look back is made every night. Run: tenure nightly"),
     "too_young": _l("The record is too short: it takes a year to learn from, and a year after it to be held against."),
     "nobody": _l("A year ago no account with recurring revenue was there to be forecast."),
+    "no_fit": _l("The model of a year ago could not be fitted to what was known then."),
     "segment": _l(
         "All churns fall into one calendar month, so no forecast can be held against another time. "
         "It becomes possible once accounts leave in more than one month."

@@ -7,6 +7,7 @@ from sqlalchemy import Engine, select, update
 
 from app.db import reading, transaction
 from app.domain.months import add_months
+from app.domain.survival import FitDidNotConvergeError
 from app.models.contracts import ChurnNotice
 from app.models.scores import Score, ScoreChange
 from jobs import compare, evaluate
@@ -70,6 +71,30 @@ def test_the_missed_are_those_that_left_from_the_safer_half(company) -> None:  #
 def test_a_company_younger_than_a_year_is_told_so(company) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
     found = backtest(company(*[monthly(9) for _ in range(5)], *[monthly(8, leaves_after=n) for n in (2, 3, 5)]))
     assert found == {"reason": "too_young", "origin": "2025-01-01"}
+
+
+def test_where_nobody_was_there_a_year_ago_it_says_so(company) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+    found = backtest(company(*[monthly(30, leaves_after=n) for n in (4, 5, 7)], *[monthly(6) for _ in range(4)]))
+    assert found == {"reason": "nobody", "origin": "2025-01-01"}
+
+
+def test_a_fit_of_a_year_ago_that_fails_does_not_stop_the_night(company, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+    engine = company(*old_and_new(left=3, stayed=5))
+
+    def fail(*_args: object, **_values: object) -> None:
+        raise FitDidNotConvergeError
+
+    monkeypatch.setattr(evaluate, "fit_hazard", fail)
+    assert backtest(engine) == {"reason": "no_fit", "origin": "2025-01-01"}
+    assert published(engine)[0].report["churns"] > 0
+
+
+def test_a_kind_of_contract_never_seen_has_no_reference(company, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]  # noqa: F811
+    engine = company(*old_and_new(left=24, stayed=60))
+    monkeypatch.setattr(evaluate, "estimate_curves", lambda *_args: {})
+    found = backtest(engine)
+    assert found["accuracy"] == {"value": None, "lower": None, "upper": None}
+    assert found["ranking"] == "chance"
 
 
 def test_where_no_hazard_can_be_learned_there_is_nothing_to_hold_against(company) -> None:  # type: ignore[no-untyped-def]  # noqa: F811

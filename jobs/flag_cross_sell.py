@@ -136,14 +136,8 @@ def _explain(catalog: Catalog, *, account: int, product: int, price: Evidence) -
 
 
 def _evidence(catalog: Catalog, *, account: int, product: int) -> Iterator[Evidence]:
+    """First what is particular to the account, then what holds for all."""
     market, name = catalog.market, catalog.offers[product].name
-    yield {
-        "kind": "adoption",
-        "product": name,
-        "adopters": int(market.adopters[product]),
-        "non_owners": int(market.non_owners[product]),
-        "months": RECENT_MONTHS,
-    }
     owned = np.flatnonzero(catalog.sales.owned_by(np.array([account]))[0])
     by_chance = market.owners[owned] * market.owners[product] / market.n_accounts
     ratio = (market.together[owned, product] / np.maximum(by_chance, 1e-9)).tolist()
@@ -159,6 +153,13 @@ def _evidence(catalog: Catalog, *, account: int, product: int) -> Iterator[Evide
                 "both": int(market.together[companion, product]),
                 "ratio": round(ratio[place], 2),
             }
+    yield {
+        "kind": "adoption",
+        "product": name,
+        "adopters": int(market.adopters[product]),
+        "non_owners": int(market.non_owners[product]),
+        "months": RECENT_MONTHS,
+    }
 
 
 def _price_evidence(catalog: Catalog, product: int, *, price: Price, measure: str) -> Evidence:

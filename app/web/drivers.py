@@ -1,7 +1,11 @@
 """What moves a health score, in words. A driver is a feature of the account, or its place on the contract's clock."""
 
+from collections.abc import Callable
+from math import expm1
+
 from flask_babel import LazyString
 
+from app.web.formats import show_percent
 from app.web.texts import gettext as _
 from app.web.texts import lazy_gettext as _l
 from app.web.texts import ngettext
@@ -41,6 +45,70 @@ def driver_words(name: str) -> str:
     if kind == "channel":
         return _("Acquisition channel: %(name)s", name=level)
     return name
+
+
+# Nobody can do anything about these: they are named after what somebody can.
+GIVEN = ("segment", "channel", "log_mrr", "tenure", "returned")
+
+
+def is_given(name: str) -> bool:
+    return name.partition(": ")[0] in GIVEN
+
+
+def finding_words(name: str, value: float | None) -> str:
+    """What was found at the account, with its figure; the driver's own words where there is none."""
+    found = FINDINGS.get(name)
+    return driver_words(name) if found is None or value is None else found(value)
+
+
+def _against_others(value: float) -> str:
+    if value < 0:
+        return _("Use per seat last month is %(share)s below others", share=_apart(value))
+    return _("Use per seat last month is %(share)s above others", share=_apart(value))
+
+
+def _against_others_for_months(value: float) -> str:
+    if value < 0:
+        return _("Use per seat over three months is %(share)s below others", share=_apart(value))
+    return _("Use per seat over three months is %(share)s above others", share=_apart(value))
+
+
+def _against_itself(value: float) -> str:
+    if value < 0:
+        return _("Use last month is %(share)s below its own half-year", share=_apart(value))
+    return _("Use last month is %(share)s above its own half-year", share=_apart(value))
+
+
+def _apart(value: float) -> str:
+    """A difference of logs as a share: -0.51 is 40 % below, +0.51 is 67 % above."""
+    return show_percent(abs(expm1(value)), digits=0)
+
+
+FINDINGS: dict[str, Callable[[float], str]] = {
+    "usage_level": _against_others,
+    "usage_mean_3m": _against_others_for_months,
+    "usage_trend": _against_itself,
+    "seats_used": lambda value: _("%(share)s of the paid seats are in use", share=show_percent(value, digits=0)),
+    "breadth": lambda value: _("%(share)s of the product's features are in use", share=show_percent(value, digits=0)),
+    "days_since_use": lambda value: ngettext("Last used %(num)s day ago", "Last used %(num)s days ago", round(value)),
+    "onboarding_late": lambda value: _(
+        "%(share)s of the onboarding steps were done late or not at all", share=show_percent(value, digits=0)
+    ),
+    "onboarding_overdue": lambda value: _(
+        "%(share)s of the onboarding steps are still open", share=show_percent(value, digits=0)
+    ),
+    "tickets_90d": lambda value: ngettext(
+        "%(num)s support ticket in 90 days", "%(num)s support tickets in 90 days", round(value)
+    ),
+    "escalations_90d": lambda value: ngettext(
+        "%(num)s escalated ticket in 90 days", "%(num)s escalated tickets in 90 days", round(value)
+    ),
+    "nps": lambda value: _("Would recommend us: %(score)s of 10", score=f"{value:g}"),
+    "csat": lambda value: _("Satisfaction: %(score)s of 5", score=f"{value:g}"),
+    "days_since_contact": lambda value: ngettext(
+        "Last contact %(num)s day ago", "Last contact %(num)s days ago", round(value)
+    ),
+}
 
 
 def effect_words(contribution: float) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from app.queries.scores import AccountScore
 from app.web.absence import why_no_forecast
-from app.web.drivers import driver_words, effect_words, weight_words
+from app.web.drivers import effect_words, finding_words, weight_words
 from app.web.formats import show_day, show_number, show_percent
 from app.web.moment import Moment
 from app.web.texts import gettext as _
@@ -164,7 +164,7 @@ def _describe_driver(driver: Mapping[str, Any], *, scale: float) -> DriverRow:
     width = round(HALF_BAR * abs(contribution) / scale, 1)
     is_up = contribution > 0
     return DriverRow(
-        text=driver_words(driver["name"]),
+        text=finding_words(driver["name"], driver["value"]),
         effect=effect_words(contribution),
         weight=weight_words(is_learned=driver["is_learned"], churns=driver["churns"]),
         direction="up" if is_up else "down",

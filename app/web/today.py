@@ -25,7 +25,7 @@ from app.queries.today import (
     sum_up_grace,
     sum_up_risk,
 )
-from app.web.drivers import driver_words
+from app.web.drivers import finding_words, is_given
 from app.web.expansion_move import describe_moved
 from app.web.formats import (
     NONE,
@@ -205,10 +205,11 @@ def _range(row: NeedyAccount, moment: Moment) -> str:
 
 
 def _reasons(explanation: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """What raises its risk most, in words."""
+    """What raises its risk most, in words; first what somebody can do something about."""
     drivers = explanation["drivers"] if explanation else ()
-    raising = sorted((each for each in drivers if each["contribution"] > 0), key=lambda each: -each["contribution"])
-    return tuple(driver_words(each["name"]) for each in raising[:REASONS])
+    raising = [each for each in drivers if each["contribution"] > 0]
+    raising.sort(key=lambda each: (is_given(each["name"]), -each["contribution"]))
+    return tuple(finding_words(each["name"], each["value"]) for each in raising[:REASONS])
 
 
 def _facts(row: NeedyAccount, moment: Moment) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.features import FeatureTable, Floats
+from app.domain.features import Bools, FeatureTable, Floats
 from app.domain.hazard_draws import N_DRAWS, Groups, expected_draws
 from app.domain.hazard_guards import find_broken_curves
 from app.domain.kaplan_meier import SurvivalCurve
@@ -33,13 +33,20 @@ class Forecast:
     renewal_churn: Floats  # NaN where there is no renewal ahead
     n_broken: int  # curves that are none
 
-    def bounds(self, name: str) -> tuple[Floats, Floats]:
-        """Of `survival` or `retention`, at 90 %."""
-        curve, log_sd = getattr(self, name), getattr(self, f"log_{name}_sd")
-        lower, upper = np.empty(curve.shape), np.empty(curve.shape)
-        for rows in row_chunks(len(curve)):
-            lower[rows], upper[rows] = band(curve[rows], log_sd[rows], level=LEVEL)
-        return lower, upper
+    @property
+    def differs(self) -> Bools:
+        """Where retention is not survival."""
+        return np.asarray((self.survival != self.retention).any(axis=1))
+
+    def bounds(self) -> dict[str, tuple[Floats, Floats]]:
+        """Of `survival` and of `retention`, at 90 %."""
+        lower, upper = np.empty((2, *self.survival.shape))
+        for rows in row_chunks(len(lower)):
+            lower[rows], upper[rows] = band(self.survival[rows], self.log_survival_sd[rows], level=LEVEL)
+        bounds, differs = {"survival": (lower, upper)}, self.differs
+        lower, upper = lower.copy(), upper.copy()
+        lower[differs], upper[differs] = band(self.retention[differs], self.log_retention_sd[differs], level=LEVEL)
+        return bounds | {"retention": (lower, upper)}
 
 
 def forecast_by_hazard(model: HazardModel, table: FeatureTable) -> Forecast:

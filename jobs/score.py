@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.db import Base, reading
 from app.domain.contracts import LineState
-from app.domain.features import Floats
+from app.domain.features import Bools, Floats
 from app.domain.health import BANDS, Health
 from app.domain.ltv import expansion_value, lifetime_value
 from app.domain.months import MONTHS_OF_A_YEAR, Ints
@@ -58,7 +58,10 @@ def score_accounts(night: Night, results: Mapping[str, Result]) -> Write:
     groups, curves = draw_rows(scoring), curve_rows(scoring)
 
     def write(session: Session) -> Result:
-        for table, parts in ((Score, [*_split(live), others]), (FeatureSnapshot, [snapshots])):
+        for table, parts in (
+            (Score, [*_split(live, differs=scoring.forecast.differs), others]),
+            (FeatureSnapshot, [snapshots]),
+        ):
             for columns in parts:
                 _add(session, table, columns=columns, run_id=run_id)
         for group_table, rows in (groups, curves):
@@ -90,9 +93,8 @@ def _other_columns(ids: Ints, arr: Mapping[int, AccountArr], *, basis: str) -> C
 def _live_columns(scoring: Scoring, accounts: Mapping[int, AccountArr]) -> Columns:
     """The columns of the accounts that have a curve."""
     forecast, table = scoring.forecast, scoring.table
-    retention = forecast.bounds("retention")
-    curves = {"survival": (forecast.survival, *forecast.bounds("survival"))}
-    curves["retention"] = (forecast.retention, *retention)
+    bounds = forecast.bounds()
+    curves = {name: (getattr(forecast, name), *bounds[name]) for name in CURVES}
     churn = 1.0 - forecast.survival[:, MONTHS_OF_A_YEAR - 1]
     ids, arr = scoring.night.facts.account_ids[table.account], scoring.account_arr[table.account]
     return {
@@ -108,7 +110,7 @@ def _live_columns(scoring: Scoring, accounts: Mapping[int, AccountArr]) -> Colum
         "renewal_churn_probability": forecast.renewal_churn,
         "monthly_drift": scoring.drift,
         "supported_months": forecast.supported_months,
-        **_value_columns(scoring, retention),
+        **_value_columns(scoring, bounds["retention"]),
         **({} if scoring.health is None else _health_columns(scoring.health)),
         **{
             f"{name}{bound}": curve.astype("<f4")
@@ -118,9 +120,8 @@ def _live_columns(scoring: Scoring, accounts: Mapping[int, AccountArr]) -> Colum
     }
 
 
-def _split(live: Columns) -> Iterator[Columns]:
+def _split(live: Columns, *, differs: Bools) -> Iterator[Columns]:
     """Retention is stored only where it is not survival, so the rows come in two kinds."""
-    differs = (live["survival"] != live["retention"]).any(axis=1)
     yield {name: column[differs] for name, column in live.items()}
     yield {name: column[~differs] for name, column in live.items() if not name.startswith("retention")}
 

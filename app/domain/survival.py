@@ -233,16 +233,21 @@ def next_renewal_months(table: FeatureTable) -> Ints:
 def _predict_part(model: HazardModel, table: FeatureTable, *, months: int) -> Prediction:
     inputs = build_inputs(model, table, months=months)
     hazard = inputs.hazard(model.theta)
-    at_risk = hazard * (1.0 - inputs.clock.committed)
     covariance = clock_covariance(model, inputs.z)
+    survival, survival_sd = surviving(hazard), log_curve_sd(hazard, inputs.phi, covariance=covariance)
+    retention, retention_sd = survival.copy(), survival_sd.copy()
+    bound = np.flatnonzero(inputs.clock.committed.any(axis=1))
+    at_risk = hazard[bound] * (1.0 - inputs.clock.committed[bound])
+    retention[bound] = surviving(at_risk)
+    retention_sd[bound] = log_curve_sd(at_risk, inputs.phi[bound], covariance=covariance[bound])
     return Prediction(
         as_of=_common_landmark(model, table),
         account=table.account,
         hazard=hazard,
-        survival=surviving(hazard),
-        retention=surviving(at_risk),
-        log_survival_sd=log_curve_sd(hazard, inputs.phi, covariance=covariance),
-        log_retention_sd=log_curve_sd(at_risk, inputs.phi, covariance=covariance),
+        survival=survival,
+        retention=retention,
+        log_survival_sd=survival_sd,
+        log_retention_sd=retention_sd,
         supported_months=inputs.supported_months,
         next_renewal_month=next_renewal_months(table),
         tenure_months=whole_months_between(table.started_on, table.landmark),

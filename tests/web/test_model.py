@@ -63,6 +63,7 @@ def test_the_api_says_the_same(client: FlaskClient, company_url: str) -> None:
         ({"undecided": 3}, "3 more are left out"),
         ({"n_missed": 0, "missed": []}, "Everyone who left had been rated among the riskier half."),
         ({"reason": "too_young"}, "The record is too short"),
+        ({"reason": "no_fit"}, "could not be fitted to what was known then"),
         ({"reason": "segment"}, "All churns fall into one calendar month"),
         ({"reason": "nobody"}, "A year ago no account with recurring revenue was there"),
     ],

@@ -68,6 +68,9 @@ def build_features(facts: Facts, landmarks: Days, *, catalog: tuple[FeatureSpec,
     names = tuple(spec.name for spec in feature_specs(facts, catalog))
     if unknown := sorted(set(names) - set(columns)):
         raise ValueError(f"no such feature: {', '.join(unknown)}")
+    values = np.empty((len(mrr), len(names)))
+    for number, name in enumerate(names):
+        values[:, number] = columns.pop(name)
     return FeatureTable(
         account=rows.account,
         spell=rows.spell,
@@ -78,7 +81,7 @@ def build_features(facts: Facts, landmarks: Days, *, catalog: tuple[FeatureSpec,
         committed_until=clock.committed_until[rows.clock_row],
         mrr=mrr,
         names=names,
-        values=np.array([columns[name] for name in names]).reshape(len(names), len(mrr)).T.copy(),
+        values=values,
     )
 
 

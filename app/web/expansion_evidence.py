@@ -30,10 +30,11 @@ def _seats_in_use(item: Evidence) -> str:
     }
     if item["counted"] == "distinct":
         return _(
-            "%(people)s people were active in the last %(days)s days, on %(seats)s paid seats (%(share)s).", **values
+            "%(seats)s seats are paid for, and %(people)s people were active in the last %(days)s days (%(share)s).",
+            **values,
         )
     return _(
-        "%(people)s of %(seats)s paid seats (%(share)s) were in use on the busiest day of the last %(days)s days.",
+        "%(people)s of %(seats)s paid seats (%(share)s) were in use on the busiest of the last %(days)s days.",
         **values,
     )
 
@@ -95,14 +96,19 @@ def _owned_with(item: Evidence) -> str:
 def _typical_price(item: Evidence) -> str:
     values = {"product": item["product"], "sales": show_number(item["sales"]), "months": item["months"]}
     if item["segment"]:
-        return _(
-            "Reckoned from %(sales)s sales of %(product)s to the segment %(segment)s in the last %(months)s months: "
-            "the one in the middle.",
+        return ngettext(
+            "Reckoned from the one sale of %(product)s to the segment %(segment)s in the last %(months)s months.",
+            "Reckoned from the middle one of %(sales)s sales of %(product)s to the segment %(segment)s in the last "
+            "%(months)s months.",
+            item["sales"],
             segment=item["segment"],
             **values,
         )
-    return _(
-        "Reckoned from %(sales)s sales of %(product)s in the last %(months)s months: the one in the middle.", **values
+    return ngettext(
+        "Reckoned from the one sale of %(product)s in the last %(months)s months.",
+        "Reckoned from the middle one of %(sales)s sales of %(product)s in the last %(months)s months.",
+        item["sales"],
+        **values,
     )
 
 

@@ -21,7 +21,8 @@ from app.http import Application, now, own_transaction
 from app.queries.callers import Program
 from app.schemas.events import BATCH_LIMIT_BYTES, TOO_LARGE, Batch, read_batch, read_single, unpack
 from app.services.event_reading import Delivery, Digests, Origin, read_delivery
-from app.services.events import Receipt, ensure_sources, record_deliveries
+from app.services.events import Receipt, ensure_sources, find_person_key, record_deliveries
+from app.services.secrets import Keyring
 from app.services.tokens import INGEST
 
 PREFIXES = ("/v1", "/ingest/v1")
@@ -70,7 +71,8 @@ class _Origins:
         if source not in self._known:
             with transaction(self._app.engine) as session:
                 source_id = ensure_sources(session, {source})[source]
-            self._known[source] = Origin(source_id, source, Digests(self._app.settings.secret_key, source))
+                person_key = find_person_key(session, source_id, keyring=Keyring.of(self._app.settings))
+            self._known[source] = Origin(source_id, source, Digests(person_key, source))
         return self._known[source]
 
 
@@ -89,7 +91,7 @@ def _source() -> str:
 
 
 def _body() -> bytes:
-    request.max_content_length = BATCH_LIMIT_BYTES
+    request.max_content_length = BATCH_LIMIT_BYTES + 1  # a chunked body is cut off there: that it is too long shows
     try:
         body = request.get_data(cache=False)
     except RequestEntityTooLarge:

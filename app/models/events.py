@@ -18,6 +18,8 @@ class EventSource(Base):
     id: Mapped[int] = mapped_column(SmallId, primary_key=True)
     name: Mapped[str] = mapped_column(String(100), unique=True)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    # The random key of its people's digests: encrypted, so that it outlives a change of the installation's secret.
+    person_key_ciphertext: Mapped[bytes | None] = mapped_column(LargeBinary)
     rolled_up_to: Mapped[int] = mapped_column(BigInteger, default=0)  # the last event's id that was rolled up
 
 

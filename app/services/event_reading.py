@@ -108,12 +108,13 @@ class Delivery:
 
 
 class Digests:
-    """The ids of a source as digests: an event's, and a person's under a key that only this installation has."""
+    """The ids of a source as digests: an event's, and a person's under a key that only this source has."""
 
     MOST_REMEMBERED = 20_000  # people: the same ones come again and again
 
-    def __init__(self, secret_key: str, source: str) -> None:
-        person_key = blake2b(secret_key.encode(), digest_size=32, person=b"tenure.persons").digest()
+    LONGEST_REMEMBERED = 200  # characters: real ids are short, and memory is bounded
+
+    def __init__(self, person_key: bytes, source: str) -> None:
         self._person = blake2b(f"{source}\x1f".encode(), digest_size=16, key=person_key)
         self._event = blake2b(f"{source}\x1f".encode(), digest_size=16)
         self._remembered: dict[str, bytes] = {}
@@ -135,11 +136,13 @@ class Digests:
         known = self._remembered.get(person)
         if known is not None:
             return known
-        if len(self._remembered) >= self.MOST_REMEMBERED:
-            self._remembered.clear()
         digest = self._person.copy()
         digest.update(person.encode())
-        return self._remembered.setdefault(person, digest.digest())
+        if len(person) <= self.LONGEST_REMEMBERED:
+            if len(self._remembered) >= self.MOST_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[person] = digest.digest()
+        return digest.digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Recording usage events: many requests' worth in one transaction, each event once."""
 
+import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from app.queries.event_columns import ARRIVAL_LOCK
 from app.queries.events import find_memberships, find_sources
 from app.services.event_reading import MOST_CHARACTERS, Delivery, Refused, Row
 from app.services.identities import record_identities
+from app.services.secrets import Keyring, Place
 
+PERSON_KEY_BYTES = 32
 COLUMNS = (
     "event_key",
     "source_id",
@@ -86,6 +89,15 @@ def ensure_sources(session: Session, names: set[str]) -> dict[str, int]:
     rows = [{"name": name, "created_at": datetime.now(UTC), "rolled_up_to": rolled_up_to} for name in sorted(missing)]
     session.execute(_insert(session)(EventSource).on_conflict_do_nothing(), rows)
     return find_sources(session, names)
+
+
+def find_person_key(session: Session, source_id: int, *, keyring: Keyring) -> bytes:
+    """The key of the digests of a source's people, made when it is first asked for."""
+    source = session.get_one(EventSource, source_id, with_for_update=True)
+    place = Place("event_sources", source_id, "person_key_ciphertext")
+    if source.person_key_ciphertext is None:
+        source.person_key_ciphertext = keyring.encrypt(secrets.token_hex(PERSON_KEY_BYTES), place)
+    return bytes.fromhex(keyring.decrypt(source.person_key_ciphertext, place))
 
 
 def add_events(session: Session, batches: Sequence[Sequence[Row]]) -> list[int]:

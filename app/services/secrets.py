@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from app.config import Settings
 from app.errors import TenureError
+from app.models.events import EventSource
 from app.models.webhooks import WebhookEndpoint, WebhookSecret
 
 FORM = b"\x01"  # of the ciphertext: form, key id, nonce, sealed text with its tag
@@ -22,6 +23,7 @@ KEY_ID_BYTES, NONCE_BYTES, TAG_BYTES = 4, 12, 16
 HEAD_BYTES = len(FORM) + KEY_ID_BYTES
 ENCRYPTED: tuple[tuple[Table, str], ...] = (
     (WebhookEndpoint.metadata.tables["webhook_endpoints"], "url_ciphertext"),
+    (EventSource.metadata.tables["event_sources"], "person_key_ciphertext"),
     (WebhookSecret.metadata.tables["webhook_secrets"], "ciphertext"),
 )
 

@@ -56,6 +56,7 @@ def upgrade() -> None:
         sa.Column("id", sa.SmallInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("name", sa.String(length=100), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("person_key_ciphertext", sa.LargeBinary(), nullable=True),
         sa.Column("rolled_up_to", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_event_sources")),
         sa.UniqueConstraint("name", name=op.f("uq_event_sources_name")),

@@ -5,6 +5,7 @@ import gzip
 import json
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,10 +15,12 @@ from sqlalchemy import func, select
 
 from app.db import reading, transaction
 from app.domain.event_times import LATE_LIMIT_DAYS
+from app.factory import create_app
 from app.http import Application
 from app.models.events import EventSource, Membership, RefusedEvents, UsageEvent
 from app.models.persons import Person
 from app.models.versions import Change
+from app.services.secrets import Keyring, rotate_secrets
 from app.services.tokens import WantedToken, create_token
 from tests.usage_events import NOON, add_accounts, microseconds
 
@@ -280,3 +283,22 @@ def test_only_a_key_of_a_source_may_send(app: Application, client: FlaskClient) 
     assert client.get("/api/v1/accounts", headers={"Authorization": f"Bearer {key}"}).status_code == 403
     with reading(app.engine) as session:
         assert session.scalar(select(func.count()).select_from(UsageEvent)) == 1
+
+
+def test_a_person_stays_the_same_when_the_secret_of_the_installation_is_replaced(app: Application, post: Post) -> None:
+    add_accounts(app.engine, ["A"])
+    post("/v1/batch", batch(track(1)))
+    after = replace(
+        app.settings,
+        secret_key="another secret, of more than 32 characters",
+        old_secret_keys=(app.settings.secret_key,),
+    )
+    with transaction(app.engine) as session:
+        assert rotate_secrets(session, Keyring.of(after)).rewritten == 1
+    later = create_app(replace(after, old_secret_keys=()))
+    later.clock = lambda: NOON
+    basic = base64.b64encode(f"{key_of(later)}:".encode()).decode()
+    answer = later.test_client().post("/v1/track", json=track(2), headers={"Authorization": f"Basic {basic}"})
+    assert answer.json["accepted"] == 1
+    later.engine.dispose()
+    assert len(set(stored(app, UsageEvent.person_key))) == 1

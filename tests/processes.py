@@ -54,11 +54,14 @@ def die_at_the_first_of_two(work: Work) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-def be_a_worker(url: str, folder: Path, sweeps: dict[str, str]) -> None:
-    """A worker on these tasks until it is asked to end, as `tenure worker` is."""
+def be_a_worker(url: str, folder: Path, sweeps: dict[str, str], lasts: timedelta = LASTS) -> None:
+    """A worker on these tasks until it is asked to end, as `tenure worker` is.
+
+    Where others wait for their turn, give leases that last: on a busy machine renewing may be late.
+    """
     engine = make_engine(url)
     tasks = tuple(Task(name, timedelta(milliseconds=50), sweep) for name, sweep in sweeps.items())
-    worker = Worker(work_on(engine, folder=folder), tasks, LASTS)
+    worker = Worker(work_on(engine, folder=folder), tasks, lasts)
     signal.signal(signal.SIGTERM, lambda _number, _frame: worker.stopping.set())
     os._exit(0 if worker.run() else 1)
 

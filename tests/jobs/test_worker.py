@@ -197,7 +197,8 @@ def test_however_many_workers_there_are_the_night_is_made_once(
     company: Engine, database_url: str, tmp_path: Path, workers: int
 ) -> None:
     sweeps = {"nightly": "jobs.due_night:make_due_night"}
-    running = [start(be_a_worker, database_url, tmp_path, sweeps) for _ in range(workers)]
+    lasts = timedelta(minutes=1)
+    running = [start(be_a_worker, database_url, tmp_path, sweeps, lasts) for _ in range(workers)]
     while not is_night_made(company):
         time.sleep(0.05)
     for process in running:

@@ -67,7 +67,7 @@ class Milestone(Version, Base):
 
     __tablename__ = "milestones"
 
-    plan_id: Mapped[int] = mapped_column(ForeignKey("onboarding_plans.id"))
+    plan_id: Mapped[int] = mapped_column(ForeignKey("onboarding_plans.id"), index=True)
     position: Mapped[int]
     name: Mapped[str] = mapped_column(String(200))
     owner_id: Mapped[int | None] = mapped_column(ForeignKey("persons.id"))

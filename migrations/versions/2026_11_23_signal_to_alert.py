@@ -339,6 +339,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_delivery_attempts")),
     )
     op.create_index(op.f("ix_delivery_attempts_delivery_id"), "delivery_attempts", ["delivery_id"], unique=False)
+    op.create_index(op.f("ix_milestones_plan_id"), "milestones", ["plan_id"], unique=False)
     op.add_column("scores", sa.Column("arr_at_risk_minor", sa.BigInteger(), nullable=True))
     op.add_column("scores", sa.Column("contributions", sa.LargeBinary(), nullable=True))
     op.create_index(
@@ -370,6 +371,7 @@ def downgrade() -> None:
     )
     op.drop_column("scores", "contributions")
     op.drop_column("scores", "arr_at_risk_minor")
+    op.drop_index(op.f("ix_milestones_plan_id"), table_name="milestones")
     op.drop_index(op.f("ix_delivery_attempts_delivery_id"), table_name="delivery_attempts")
     op.drop_table("delivery_attempts")
     op.drop_index(op.f("ix_webhook_deliveries_endpoint_id"), table_name="webhook_deliveries")

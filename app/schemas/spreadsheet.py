@@ -9,6 +9,8 @@ from typing import Any
 
 # Also the full-width forms: Excel reads them as it reads the plain ones.
 FORMULA_STARTS = tuple("=+-@＝＋－＠\t\r\n")
+# Where cells are separated by semicolons, a part of a text would become a cell.
+FORMULA_INSIDE = re.compile(r"[;|\t\r\n][\s\0\u3000]*[=+\-@＝＋－＠]")
 PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
@@ -27,4 +29,5 @@ def _cell(value: Any) -> str:
     text = "" if value is None else str(value)
     if not isinstance(value, str) or PLAIN_NUMBER.fullmatch(text):
         return text
-    return f"'{text}" if text.lstrip(" \0\u3000").startswith(FORMULA_STARTS) else text
+    could_run = text.lstrip(" \0\u3000").startswith(FORMULA_STARTS) or FORMULA_INSIDE.search(text)
+    return f"'{text}" if could_run else text

@@ -76,18 +76,23 @@ def create_token(session: Session, wanted: WantedToken, *, actor: str, now: date
     return NewToken(token.id, token.name, text, token.prefix, token.scopes, token.source, now, token.expires_at)
 
 
+def _is_name(text: str) -> bool:
+    """Shown on pages and terminals: no line breaks, no marks that turn what follows around."""
+    return bool(text.strip()) and len(text) <= 100 and text.isprintable()
+
+
 def _check(wanted: WantedToken) -> None:
     unknown = sorted(set(wanted.scopes) - set(SCOPES))
     if unknown or not wanted.scopes:
         said = f"There is no scope {unknown[0]!r}" if unknown else "A token needs a scope"
         raise Invalid(f"{said}; there are: {', '.join(SCOPES)}.")
-    if not wanted.name.strip() or len(wanted.name) > 100:
-        raise Invalid("A token needs a name of 1 to 100 characters that says what it is for.")
+    if not _is_name(wanted.name):
+        raise Invalid("A token needs a name of 1 to 100 characters that says what it is for, on one line.")
     if wanted.source is None:
         return
     if INGEST not in wanted.scopes:
         raise Invalid(f"Only a token with the scope {INGEST} sends events, and so has a source.")
-    if not wanted.source.strip() or len(wanted.source) > 100:
+    if not _is_name(wanted.source):
         raise Invalid("A source needs a name of 1 to 100 characters, as web, ios or backend.")
 
 

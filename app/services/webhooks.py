@@ -212,8 +212,9 @@ def _note(session: Session, endpoint: WebhookEndpoint, *, what: str, actor: str,
 
 
 def _named(name: str) -> str:
-    if not name.strip() or len(name) > 100:
-        raise Invalid("An endpoint needs a name of 1 to 100 characters.", {"name": ["must have 1 to 100 characters"]})
+    if not name.strip() or len(name) > 100 or not name.isprintable():  # it is shown on terminals too
+        said = "must have 1 to 100 characters, on one line"
+        raise Invalid("An endpoint needs a name of 1 to 100 characters, on one line.", {"name": [said]})
     return name.strip()
 
 

@@ -34,6 +34,10 @@ def cell(value: Any) -> str:
         " =1",
         "\u3000=1",
         "=cmd|' /C calc'!A0",
+        "x;=cmd|' /C calc'!A0",
+        "x; ＝1+1",
+        "x\t@SUM(A1)",
+        "x\n=1",
     ],
 )
 def test_text_that_would_run_as_a_formula_is_marked_as_text(text: str) -> None:

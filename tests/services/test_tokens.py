@@ -57,6 +57,8 @@ def test_a_revoked_token_stays_listed_and_stops_working(engine: Engine) -> None:
         ("BI", ["finance:red"], "finance:red"),
         (" ", ["admin"], "name"),
         ("x" * 101, ["admin"], "name"),
+        ("two\nlines", ["admin"], "one line"),
+        ("turned \u202e", ["admin"], "one line"),
     ],
 )
 def test_a_token_without_scope_or_name_is_refused(engine: Engine, name: str, scopes: list[str], words: str) -> None:

@@ -133,6 +133,8 @@ def test_an_address_that_may_not_be_is_refused_in_words_and_what_was_typed_stays
 def test_a_name_and_a_type_are_needed(client: FlaskClient, receiver: Receiver) -> None:
     answer = post(client, "/settings/webhooks", name=" ", url=receiver.url, types=[STALE])
     assert (answer.status_code, "Give it a name of 1 to 100 characters." in answer.text) == (400, True)
+    answer = post(client, "/settings/webhooks", name="two\nlines", url=receiver.url, types=[STALE])
+    assert answer.status_code == 400
     answer = post(client, "/settings/webhooks", name="Chat", url=receiver.url)
     assert (answer.status_code, "Choose at least one type of message." in answer.text) == (400, True)
 

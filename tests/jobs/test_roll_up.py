@@ -14,6 +14,7 @@ from sqlalchemy import Engine, delete, func, select, text, update
 from app.db import make_engine, reading, transaction
 from app.models.accounts import Account, ExternalId
 from app.models.events import EventSource, PersonDay, UsageEvent, WaitingEvents
+from app.models.feeds import Feed
 from app.models.usage import UsageDay
 from app.queries import event_columns
 from app.queries.event_columns import ARRIVAL_LOCK
@@ -263,3 +264,11 @@ def test_nothing_to_roll_up_makes_no_change(engine: Engine) -> None:
     with reading(engine) as session:
         assert session.scalar(text("SELECT count(*) FROM changes")) == 0
         assert session.scalar(select(func.count()).select_from(Account)) == 0
+
+
+def test_a_source_is_a_feed_that_was_last_seen_when_its_last_event_was_received(engine: Engine) -> None:
+    store(engine, [happening(), happening(received_at=NOON - DAY), happening("unknown", received_at=NOON + DAY)])
+    roll_up_events(work_on(engine, clock=lambda: NOON + 2 * DAY))
+    with reading(engine) as session:
+        [feed] = session.scalars(select(Feed))
+        assert (feed.kind, feed.name, feed.last_seen_at) == ("events", "web", NOON + DAY)

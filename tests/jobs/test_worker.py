@@ -131,7 +131,8 @@ def test_a_failing_task_waits_while_the_others_go_on(engine: Engine) -> None:
 def test_a_database_that_went_away_and_came_back_is_worked_on_again(engine: Engine) -> None:
     if engine.dialect.name == "sqlite":
         pytest.skip("a file does not go away")
-    worker = Worker(work_on(engine), tasks("well"))
+    lasts = timedelta(seconds=0.2)  # what could not be given back runs out
+    worker = Worker(work_on(engine), tasks("well"), lasts)
     thread = threading.Thread(target=worker.run)
     thread.start()
     for more in range(1, 4):

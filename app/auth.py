@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.db import reading, transaction
 from app.errors import Misconfigured, NotAllowed, NotAuthenticated
-from app.http import PROGRAM_PATHS, SAFE_METHODS, Application, View, application, database, now
+from app.http import PROGRAM_PATHS, SAFE_METHODS, Application, View, application, database, now, refuse_nul_in_form
 from app.queries.callers import ABSOLUTE_LIMIT, Program, SignedIn, find_program, find_signed_in, hash_secret
 from app.queries.sight import limit_sight, load_sight
 from app.services.audit import Act, record_act
@@ -312,6 +312,7 @@ def _refuse_forgery() -> None:
         if request.path.startswith(PROGRAM_PATHS) and user is None:
             raise NotAuthenticated(_how_to_authenticate("admin"))
         raise NotAllowed("This form has expired; load the page again and repeat.")
+    refuse_nul_in_form()
 
 
 # --- After the view ---

@@ -242,6 +242,12 @@ def _refuse_nul(encoded: bytes) -> None:
         raise Invalid("The input holds a NUL character (U+0000), which no text here may have.")
 
 
+def refuse_nul_in_form() -> None:
+    """PostgreSQL takes no NUL in a text, and forms have no schema that would say so."""
+    if any("\0" in text for _, texts in request.form.lists() for text in texts):
+        raise Invalid("The form holds a NUL character (U+0000), which no text here may have.")
+
+
 def _refuse_unknown(name: str, kind: str, *, known: list[str]) -> NoReturn:
     nearest = get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {nearest[0]}?" if nearest else f"there are: {', '.join(sorted(known)) or 'none'}."

@@ -10,6 +10,7 @@ from app.services.sources import Recorded
 from app.services.usage import AFTER, BEFORE, RecordedUsage
 
 MOST_LISTED = 100
+LISTS = frozenset({"conflicts", "problems", "proposals"})  # told once, to whoever imports
 
 WORDS = {
     "staff": "people of ours",
@@ -113,8 +114,8 @@ class ImportReport:
         amounts.deals_unlike_their_lines += bool(lines) and exact_sum(lines) != at_source
 
     def as_json(self) -> dict[str, Any]:
-        """What is stored with the run."""
-        said = asdict(self)
+        """What is stored with the run: counts. What was listed repeats cells, which may hold names and addresses."""
+        said = {name: value for name, value in asdict(self).items() if name not in LISTS}
         said["amounts"] = {currency: _amounts(amounts) for currency, amounts in self.amounts.items()}
         said["has_changed_something"] = self.has_changed_something
         return said

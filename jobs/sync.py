@@ -207,7 +207,7 @@ def _refuse_mapping(work: Work, path: Path, *, reason: str, begun: Mapping[str, 
 
 
 def _set_aside(work: Work, item: Item, *, system: str, reason: str) -> None:
-    log.warning("%s is set aside: %s", item.name, reason)
+    log.warning("%r is set aside: %r", item.name, reason)  # quoted: the name of a file may hold the end of a line
     with work.writing() as session:
         set_item_aside(session, item, error=reason, at=work.clock())
         note_feed(session, kind=TASK, name=system, at=work.clock(), error=reason)

@@ -292,3 +292,13 @@ def test_the_first_line_of_a_file_without_a_header_is_told_nobody(crm: Crm) -> N
     assert reason.startswith("accounts.csv: has no column of 'id'; its first line must name the columns")
     assert crm.feed().last_error is not None
     assert "jane" not in reason.lower() + str(crm.feed().last_error).lower()
+
+
+def test_what_is_kept_of_an_import_repeats_no_cell_of_its_files(crm: Crm) -> None:
+    crm.drop_all()
+    crm.drop("deals.csv", FILES["deals.csv"] + "D2,A1,jane@example.com\n")
+    assert crm.sync().bad_rows == 1
+    with reading(crm.engine) as session:
+        report = session.scalars(select(ImportRun.report)).one()
+    assert [file["rejected"] for file in report["files"]] == [0, 1, 0]
+    assert "jane" not in str(report)

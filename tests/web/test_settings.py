@@ -272,3 +272,17 @@ def test_whoever_has_to_wait_is_told_how_long_on_the_log_in_page(app: Applicatio
     assert refused.status_code == 429
     assert refused.headers["Retry-After"] == "1"
     assert "Try again in 1 seconds." in refused.text
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("/settings/tokens", {"name": "a\0b", "scope": "accounts:read", "days": "30"}),
+        ("/settings/tokens", {"name": "keys", "scope": "ingest:write", "days": "30", "source": "a\0b"}),
+        ("/settings/webhooks", {"name": "a\0b", "url": "http://127.0.0.1:8787/", "types": "feed.stale"}),
+        ("/feeds/retry", {"task": "sync", "item": "a\0b"}),
+    ],
+)
+def test_a_nul_in_a_form_is_refused_on_every_database(admin: FlaskClient, path: str, form: dict[str, str]) -> None:
+    answer = send(admin, path, **form)
+    assert (answer.status_code, "That request cannot be read" in answer.text) == (400, True)

@@ -7,6 +7,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from app.models.persons import Person
+from app.models.versions import Change
 from app.queries.events import find_event_accounts, find_memberships
 from app.queries.ids import BATCH
 from app.schemas.events import Traits
@@ -15,13 +16,15 @@ from app.services.event_reading import Delivery, Identity
 
 LENGTHS = {"name": 300, "email": 320, "phone": 50}
 LONGEST_ID = 200
+EVENTS = "events"  # the source of the changes that are made here
 
 
 def record_identities(session: Session, deliveries: Iterable[Delivery]) -> int:
     """Keep the newest name, address and telephone number of each person of a source; how many were new or changed.
 
     A person is a contact of the account of their last group call, if that account is known by then. What a call
-    leaves unsaid stays. Nothing is recorded, and no change made, where nothing is new.
+    leaves unsaid stays, and so does whoever came by an import: a key for events lies open in every browser.
+    Nothing is recorded, and no change made, where nothing is new.
     """
     newest = {
         (delivery.source, identity.user_id): (delivery.source_id, identity)
@@ -41,7 +44,7 @@ def record_identities(session: Session, deliveries: Iterable[Delivery]) -> int:
     changed = {
         key: row
         for key, row in rows.items()
-        if key in known and any(known[key][name] != value for name, value in row.items())
+        if key in known and known[key]["is_ours"] and any(known[key][name] != value for name, value in row.items())
     }
     if added or changed:
         _write(session, added=added, changed={known[key]["id"]: row for key, row in changed.items()})
@@ -51,7 +54,7 @@ def record_identities(session: Session, deliveries: Iterable[Delivery]) -> int:
 def _write(
     session: Session, *, added: Mapping[tuple[str, str], dict[str, Any]], changed: Mapping[int, dict[str, Any]]
 ) -> None:
-    with recording(session, "events") as change:
+    with recording(session, EVENTS) as change:
         empty: dict[str, Any] = {"account_id": None, "email": None, "phone": None}
         rows = [
             empty
@@ -91,11 +94,15 @@ def _known(session: Session, rows: Mapping[tuple[str, str], Any]) -> dict[tuple[
     ids = sorted({user_id for _, user_id in rows})
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for start in range(0, len(ids), BATCH):
-        statement = select(Person.system, Person.external_id, *(getattr(Person, name) for name in columns)).where(
-            Person.kind == "contact",
-            Person.system.in_({system for system, _ in rows}),
-            Person.external_id.in_(ids[start : start + BATCH]),
+        statement = (
+            select(Person.system, Person.external_id, *(getattr(Person, name) for name in columns), Change.source)
+            .join(Change, Change.id == Person.change_id)
+            .where(
+                Person.kind == "contact",
+                Person.system.in_({system for system, _ in rows}),
+                Person.external_id.in_(ids[start : start + BATCH]),
+            )
         )
-        for system, user_id, *values in session.execute(statement):
-            found[system, user_id] = dict(zip(columns, values, strict=True))
+        for system, user_id, *values, source in session.execute(statement):
+            found[system, user_id] = dict(zip(columns, values, strict=True)) | {"is_ours": source == EVENTS}
     return found

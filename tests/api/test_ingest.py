@@ -20,6 +20,7 @@ from app.http import Application
 from app.models.events import EventSource, Membership, RefusedEvents, UsageEvent
 from app.models.persons import Person
 from app.models.versions import Change
+from app.services.changes import recording
 from app.services.secrets import Keyring, rotate_secrets
 from app.services.tokens import WantedToken, create_token
 from tests.usage_events import NOON, add_accounts, microseconds
@@ -223,6 +224,14 @@ def test_names_and_addresses_are_kept_of_persons_alone(app: Application, post: P
     with reading(app.engine) as session:
         rows = [str(session.execute(select(table.__table__)).all()) for table in (UsageEvent, Membership)]
     assert not any(word in row for word in ("佐藤", "hanako", "Rai", "'h'") for row in rows)
+
+
+def test_a_contact_of_an_import_is_changed_by_no_event(app: Application, post: Post) -> None:
+    with transaction(app.engine) as session, recording(session, "crm") as change:
+        known = {"kind": "contact", "system": "web", "external_id": "h", "name": "Hana", "email": "hana@example.com"}
+        session.add(Person(**known, change_id=change.id))
+    post("/v1/identify", {"messageId": "1", "userId": "h", "traits": {"name": "Not Hana", "email": "x@example.net"}})
+    assert stored(app, Person.name, Person.email) == [("Hana", "hana@example.com")]
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from psycopg import OperationalError as DriverError
 from psycopg.errors import UniqueViolation
-from sqlalchemy import func, select, text
+from sqlalchemy import Connection, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
@@ -32,10 +34,8 @@ COLUMNS = (
     "received_us",
     "properties",
 )
-ADD_ON_SQLITE = (
-    f"INSERT INTO usage_events ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) ON CONFLICT DO NOTHING"  # noqa: S608
-)
 NAMES = ", ".join(COLUMNS)
+AT_ONCE = 100  # rows a statement: as many as the clients put in a batch
 STAGE = f"CREATE TEMP TABLE incoming ON COMMIT DROP AS SELECT {NAMES} FROM usage_events LIMIT 0"  # noqa: S608
 ADD_STAGED = (
     f"INSERT INTO usage_events ({NAMES}) SELECT {NAMES} FROM incoming ON CONFLICT DO NOTHING RETURNING event_key"  # noqa: S608
@@ -104,7 +104,10 @@ def add_events(session: Session, batches: Sequence[Sequence[Row]]) -> list[int]:
     """Add the rows of each batch whose key is not there yet; how many of each were added."""
     connection = session.connection()
     if connection.dialect.name == "sqlite":
-        return [connection.exec_driver_sql(ADD_ON_SQLITE, list(rows)).rowcount if rows else 0 for rows in batches]
+        return [
+            sum(_insert_rows(connection, rows[start : start + AT_ONCE]) for start in range(0, len(rows), AT_ONCE))
+            for rows in batches
+        ]
     owner: dict[bytes, int] = {}
     first: dict[bytes, Row] = {}
     for number, rows in enumerate(batches):
@@ -114,6 +117,17 @@ def add_events(session: Session, batches: Sequence[Sequence[Row]]) -> list[int]:
     # In the order of the keys: of two processes that were sent the same events neither waits for the other.
     added = Counter(owner[key] for key in _copy(session, [first[key] for key in sorted(first)]))
     return [added[number] for number in range(len(batches))]
+
+
+def _insert_rows(connection: Connection, rows: Sequence[Row]) -> int:
+    """One statement for all: the driver would let go of Python's lock at every row, and wait for it as often."""
+    return connection.exec_driver_sql(_insert_statement(len(rows)), tuple(chain.from_iterable(rows))).rowcount
+
+
+@lru_cache(AT_ONCE)
+def _insert_statement(rows: int) -> str:
+    marks = ", ".join([f"({', '.join('?' * len(COLUMNS))})"] * rows)
+    return f"INSERT INTO usage_events ({NAMES}) VALUES {marks} ON CONFLICT DO NOTHING"  # noqa: S608  our own names
 
 
 def _copy(session: Session, rows: Sequence[Row]) -> Iterable[bytes]:

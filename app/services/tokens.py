@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from app.domain.texts import is_one_line
 from app.errors import Invalid, NotFound
 from app.models.users import Token
 from app.queries.callers import hash_secret
@@ -77,8 +78,7 @@ def create_token(session: Session, wanted: WantedToken, *, actor: str, now: date
 
 
 def _is_name(text: str) -> bool:
-    """Shown on pages and terminals: no line breaks, no marks that turn what follows around."""
-    return bool(text.strip()) and len(text) <= 100 and text.isprintable()
+    return bool(text.strip()) and len(text) <= 100 and is_one_line(text)
 
 
 def _check(wanted: WantedToken) -> None:

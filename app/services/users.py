@@ -10,6 +10,7 @@ from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.domain.texts import is_one_line
 from app.errors import Conflict, Invalid, NotAuthenticated, NotFound
 from app.models.persons import Person
 from app.models.users import User, UserSession
@@ -61,7 +62,7 @@ def add_user(session: Session, change: Change, *, new: NewUser) -> int:
     Raises Invalid for a weak password, what is no mail address or no role, Conflict where the address is taken.
     """
     address, name = _address(new.email), new.name.strip()
-    if not name or len(name) > 200 or not name.isprintable():
+    if not name or len(name) > 200 or not is_one_line(name):
         raise Invalid("A user needs a name of 1 to 200 characters.", {"name": ["1 to 200 characters"]})
     _check_role(new.role)
     password_hash = _hash(new.password, address)

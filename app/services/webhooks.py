@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
+from app.domain.texts import is_one_line
 from app.errors import Invalid, NotFound
 from app.models.webhooks import WebhookDelivery, WebhookEndpoint, WebhookSecret
 from app.services.audit import Act, record_act
@@ -212,7 +213,7 @@ def _note(session: Session, endpoint: WebhookEndpoint, *, what: str, actor: str,
 
 
 def _named(name: str) -> str:
-    if not name.strip() or len(name) > 100 or not name.isprintable():  # it is shown on terminals too
+    if not name.strip() or len(name) > 100 or not is_one_line(name):
         said = "must have 1 to 100 characters, on one line"
         raise Invalid("An endpoint needs a name of 1 to 100 characters, on one line.", {"name": [said]})
     return name.strip()

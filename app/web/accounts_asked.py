@@ -7,6 +7,7 @@ from typing import Any
 from flask import request, url_for
 
 from app.auth import may
+from app.domain.texts import is_one_line
 from app.queries.accounts import SORT_COLUMNS, AccountFilter
 from app.queries.cursors import Sort
 from app.web.health import TONES
@@ -85,7 +86,7 @@ def _may_sort_by(name: str) -> bool:
 
 
 def _printable(text: str) -> str:
-    return "".join(character for character in text if character.isprintable())
+    return "".join(character for character in text if is_one_line(character))
 
 
 def _is_id(text: str) -> bool:

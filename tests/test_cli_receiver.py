@@ -36,6 +36,14 @@ def demo_receiver(*words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
             process.kill()
 
 
+def end(process: subprocess.Popen[str]) -> str:
+    """End it as Ctrl-C does; what it said since its first line, some of which was read together with that."""
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=10) == 0
+    assert process.stdout is not None
+    return process.stdout.read()
+
+
 def send(url: str, secret: str, message_id: str) -> int:
     at = datetime.now(UTC)
     headers = {
@@ -51,9 +59,7 @@ def test_it_says_what_to_do_and_shows_what_arrives_and_comes_again() -> None:
     with demo_receiver("--secret", secret, "--fail", "503", "--times", "1") as (process, url):
         assert [send(url, secret, "msg_1"), send(url, secret, "msg_1")] == [503, 204]
         assert send(url, new_secret(), "msg_2") == 503
-        process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=10)
-        assert process.returncode == 0
+        said = end(process)
     assert "tenure webhook test" in said
     assert [line for line in said.splitlines() if line.startswith("msg_")] == [
         "msg_1: signature verified, first time, answered 503",
@@ -66,9 +72,8 @@ def test_it_says_what_to_do_and_shows_what_arrives_and_comes_again() -> None:
 def test_without_a_secret_it_says_how_to_get_one() -> None:
     with demo_receiver() as (process, url):
         send(url, new_secret(), "msg_1")
-        process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=10)
-    assert f"tenure webhook add {url} --name demo" in said
+        said = end(process)
+    assert f"tenure webhook add {url}" in said
     assert "signature NOT verified (start with --secret)" in said
 
 

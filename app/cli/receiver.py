@@ -1,6 +1,7 @@
 """`tenure demo-receiver`: what a webhook looks like where it arrives."""
 
 import contextlib
+import signal
 
 import click
 
@@ -35,6 +36,8 @@ def demo_receiver(*, secret: str | None, port: int, fail_status: int | None, tim
     with server:
         for line in _welcome(f"http://127.0.0.1:{server.server_port}/", has_secret=key is not None):
             click.echo(line)
+        # A shell starts what runs in its background with this signal ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()
 

@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import pytest
 from sqlalchemy import Engine, func, select
 
 from app.db import reading
@@ -43,6 +44,7 @@ def settings_of(engine: Engine, folder: Path):
     return sending_work(engine, folder).settings
 
 
+@pytest.mark.slow
 def test_two_processes_deliver_a_thousand_messages_once_each(database_url: str, engine: Engine, tmp_path: Path) -> None:
     with receiving() as receiver:
         add_endpoint(engine, settings_of(engine, tmp_path), receiver.url, at=datetime.now(UTC))

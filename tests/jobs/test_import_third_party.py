@@ -103,6 +103,7 @@ def test_adventureworks_deals_are_rounded_once_each_and_the_difference_is_listed
         assert count(session, ProductPrice, prices, ProductPrice.valid_to < ProductPrice.valid_from) == 0
 
 
+@pytest.mark.slow
 def test_maven_products_match_after_the_mapping_mends_a_name_and_before_that_it_is_proposed(
     engine: Engine, run, tmp_path: Path
 ) -> None:
@@ -136,6 +137,7 @@ def test_maven_products_match_after_the_mapping_mends_a_name_and_before_that_it_
         assert session.execute(select(MatchProposal.given, MatchProposal.candidate)).all() == [("GTXPro", "GTX Pro")]
 
 
+@pytest.mark.slow
 def test_ravenstack_is_told_as_dirty_as_it_is(engine: Engine, run, tmp_path: Path) -> None:
     checked = run(Path("ravenstack"), RAVENSTACK, is_check=True)
     assert checked.rejected == 0

@@ -90,7 +90,7 @@ def last_received_at(session: Session, window: Window, *, source_id: int) -> dat
     """When the source's last event of the window came; it has one there."""
     event = UsageEvent
     ours = event.source_id == source_id, event.id > window.after, event.id <= window.end
-    received_us = session.scalars(select(event.received_us).where(*ours).order_by(event.id.desc()).limit(1)).one()
+    received_us = session.scalars(select(func.max(event.received_us)).where(*ours)).one()
     return datetime.fromtimestamp(received_us / 1e6, UTC)
 
 

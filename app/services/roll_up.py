@@ -21,6 +21,9 @@ from app.services.usage import ensure_names
 
 METRICS = ("activity", "active_people")
 PRUNED_AT_ONCE = 20_000
+# No product has as many features; a client that puts an id into the names of its events would make one of each.
+MOST_FEATURES = 2_000
+OTHER_FEATURES = "(other)"
 
 Row = tuple[int, int, int, int]  # account, day, day of being known, people
 
@@ -46,8 +49,7 @@ def record_roll_up(session: Session, change: Change, *, found: Found, part: int 
     many. `part` tells several of one change apart.
     """
     metrics = ensure_names(session, UsageMetric, names=METRICS)
-    features = ensure_names(session, UsageFeature, names=set(found.features))
-    feature_ids = np.array([features[name] for name in found.features], dtype=np.int64)
+    feature_ids = np.array(_ensure_features(session, found.features), dtype=np.int64)
     counts = found.counts
     fresh = _add_person_days(session, found)
     columns = {
@@ -64,6 +66,18 @@ def record_roll_up(session: Session, change: Change, *, found: Found, part: int 
     bookkeeping = {"change_id": np.full(size, change.id), "source_key": _keys(change.id, part, size=size)}
     add_columns(session, UsageDay, columns=bookkeeping | columns)
     return size
+
+
+def _ensure_features(session: Session, names: Sequence[str]) -> list[int]:
+    """The id of each feature; new ones beyond the bound are counted as one."""
+    counted = list(names)
+    already = session.scalar(select(func.count()).select_from(UsageFeature)) or 0
+    if already + len(set(names)) > MOST_FEATURES:
+        known = set(session.scalars(select(UsageFeature.name)))
+        fresh = sorted(set(names) - known)[: max(MOST_FEATURES - already, 0)]
+        counted = [name if name in known or name in fresh else OTHER_FEATURES for name in names]
+    ids = ensure_names(session, UsageFeature, names=set(counted))
+    return [ids[name] for name in counted]
 
 
 def _add_person_days(session: Session, found: Found) -> Counts:

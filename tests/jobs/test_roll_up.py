@@ -15,10 +15,11 @@ from app.db import make_engine, reading, transaction
 from app.models.accounts import Account, ExternalId
 from app.models.events import EventSource, PersonDay, UsageEvent, WaitingEvents
 from app.models.feeds import Feed
-from app.models.usage import UsageDay
+from app.models.usage import UsageDay, UsageFeature
 from app.queries import event_columns
 from app.queries.event_columns import ARRIVAL_LOCK
 from app.queries.usage import Grain, Window, load_usage
+from app.services import roll_up as recorded
 from app.services.changes import recording
 from app.services.settings import record_settings
 from jobs import roll_up
@@ -254,6 +255,18 @@ def test_raw_events_are_deleted_after_their_time_and_what_they_came_to_stays(
         assert session.scalar(select(func.count()).select_from(WaitingEvents)) == 0
     store(engine, [happening(received_at=NOON + 300 * DAY)])
     assert roll_up_events(work_on(engine, clock=lambda: NOON + 300 * DAY)).events == 1
+
+
+def test_names_without_end_are_counted_as_one_feature(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorded, "MOST_FEATURES", 3)
+    add_accounts(engine, "A")
+    store(engine, [happening(name="opened"), happening(name="shared")])
+    roll_up_events(work_on(engine, clock=lambda: NOON))
+    store(engine, [happening(name=f"opened {number}") for number in range(5)] + [happening(name="shared")])
+    roll_up_events(work_on(engine, clock=lambda: NOON))
+    with reading(engine) as session:
+        counted = select(UsageFeature.name, func.sum(UsageDay.amount)).join(UsageDay).group_by(UsageFeature.name)
+        assert dict(session.execute(counted).all()) == {"opened": 1, "shared": 2, "opened 0": 1, "(other)": 4}
 
 
 def test_nothing_to_roll_up_makes_no_change(engine: Engine) -> None:

@@ -81,7 +81,7 @@ def serve(*, host: str, workers: int, with_worker: bool) -> None:
         password = _demo_password_file(settings)
         if password.exists() and not settings.is_production:  # there, what is printed ends up in logs
             click.echo(f"Log in as {DEMO_ADDRESS} with the password {password.read_text()}")
-            click.echo("Try: Accounts sorted by churn probability; open one and see why. Then /api/v1/docs;")
+            click.echo("Try: Today, who needs you and why; Expansion; Is the model right? The API: /api/v1/docs;")
             click.echo(
                 "     for a token: .venv/bin/tenure token create --name me --scope accounts:read --scope finance:read"
             )

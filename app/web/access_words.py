@@ -58,6 +58,7 @@ ACTIONS: Words = {
     "webhook_endpoint.secret_rotated": _l("renewed the secret of a webhook"),
     "webhook_endpoint.tested": _l("tested a webhook"),
     "webhook_delivery.replayed": _l("sent a message again"),
+    "expansion_opportunities.made_up": _l("found opportunities"),
     "expansion_opportunity.accept": _l("accepted an opportunity"),
     "expansion_opportunity.reject": _l("rejected an opportunity"),
     "expansion_opportunity.snooze": _l("snoozed an opportunity"),

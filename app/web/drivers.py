@@ -111,6 +111,15 @@ FINDINGS: dict[str, Callable[[float], str]] = {
 }
 
 
+# From where on a finding is good news. Such a one can go with a risk, as use does before a project ends; but as a
+# reason for a call it reads as nonsense.
+GOOD_FROM: dict[str, float] = {"usage_level": 0, "usage_mean_3m": 0, "usage_trend": 0, "nps": 9, "csat": 4}
+
+
+def is_good_news(name: str, value: float | None) -> bool:
+    return value is not None and name in GOOD_FROM and value >= GOOD_FROM[name]
+
+
 def effect_words(contribution: float) -> str:
     return _("raises the risk") if contribution > 0 else _("lowers the risk")
 

@@ -25,7 +25,7 @@ from app.queries.today import (
     sum_up_grace,
     sum_up_risk,
 )
-from app.web.drivers import finding_words, is_given
+from app.web.drivers import finding_words, is_given, is_good_news
 from app.web.expansion_move import describe_moved
 from app.web.formats import (
     NONE,
@@ -207,7 +207,7 @@ def _range(row: NeedyAccount, moment: Moment) -> str:
 def _reasons(explanation: Mapping[str, Any] | None) -> tuple[str, ...]:
     """What raises its risk most, in words; first what somebody can do something about."""
     drivers = explanation["drivers"] if explanation else ()
-    raising = [each for each in drivers if each["contribution"] > 0]
+    raising = [each for each in drivers if each["contribution"] > 0 and not is_good_news(each["name"], each["value"])]
     raising.sort(key=lambda each: (is_given(each["name"]), -each["contribution"]))
     return tuple(finding_words(each["name"], each["value"]) for each in raising[:REASONS])
 

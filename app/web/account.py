@@ -17,6 +17,7 @@ from app.queries.scores import AccountScore, load_score
 from app.web.contracts import describe_contracts
 from app.web.formats import NONE, show_day, show_days_until, show_money, show_number, show_tenure
 from app.web.health import Pill, describe_health, describe_pill
+from app.web.lists import Figure
 from app.web.ltv import describe_ltv
 from app.web.moment import Moment, advise, describe_freshness, load_moment
 from app.web.onboarding import describe_plan
@@ -24,13 +25,6 @@ from app.web.retention import describe_retention
 from app.web.texts import gettext as _
 from app.web.timeline import describe_timeline
 from app.web.usage import describe_usage
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    name: str
-    value: str
-    under: str = ""
 
 
 @dataclass(frozen=True, slots=True)

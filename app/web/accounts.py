@@ -20,7 +20,6 @@ from app.queries.account_list import (
     sum_up_accounts,
 )
 from app.queries.accounts import AccountQuery, AccountRow, list_accounts
-from app.queries.cursors import Sort
 from app.web.accounts_asked import FILTERS, RENEWAL_DAYS, Asked, read_asked
 from app.web.drivers import driver_words, effect_words
 from app.web.formats import (
@@ -36,6 +35,7 @@ from app.web.formats import (
     show_tenure,
 )
 from app.web.health import TONES, Pill, describe_pill
+from app.web.lists import Column, Figure, Select, describe_column
 from app.web.moment import Moment, advise, describe_freshness, load_moment
 from app.web.texts import gettext as _
 from app.web.texts import lazy_gettext as _l
@@ -57,28 +57,11 @@ COLUMNS: tuple[tuple[str, LazyString, bool, bool], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Select:
-    name: str
-    label: str
-    chosen: str
-    options: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Form:
     search: str
     sort: str
     selects: tuple[Select, ...]
     is_filtered: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    name: str
-    word: str
-    is_number: bool
-    url: str | None
-    aria_sort: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +86,6 @@ class Row:
     renewal: str
     renewal_in: str
     driver: Driver | None
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    name: str
-    value: str
-    under: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +191,9 @@ def _columns(asked: Asked) -> Iterator[Column]:
     for name, heading, starts_down, is_number in COLUMNS:
         if name == "ltv" and not may("ltv:read"):
             continue
-        is_current = asked.sort.name == name
-        way = not asked.sort.is_descending if is_current else starts_down
-        aria = ("descending" if asked.sort.is_descending else "ascending") if is_current else None
-        url = asked.address("web.accounts", sort=Sort(name, way).text)
-        yield Column(name, str(heading), is_number, url, aria)
-    yield Column("driver", _("Top driver"), is_number=False, url=None, aria_sort=None)
+        column = Column(name, str(heading), is_number)
+        yield describe_column(asked, "web.accounts", heading=column, sort=name, starts_down=starts_down)
+    yield Column("driver", _("Top driver"))
 
 
 def _figures(totals: Totals, moment: Moment) -> Iterator[Figure]:

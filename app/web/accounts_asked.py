@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from flask import request, url_for
+from flask import request
 
 from app.auth import may
 from app.domain.texts import is_one_line
 from app.queries.accounts import SORT_COLUMNS, AccountFilter
 from app.queries.cursors import Sort
 from app.web.health import TONES
+from app.web.lists import address_of, is_id, read_sort
 from app.web.moment import Moment
 
 LONGEST_SEARCH = 100
@@ -59,12 +60,12 @@ class Asked:
     def address(self, endpoint: str, **changed: Any) -> str:
         """The address of the same question, with something changed."""
         given = {name: getattr(self, name) for name in FILTERS} | {"sort": self.sort.text} | changed
-        return url_for(endpoint, **{name: value for name, value in given.items() if value})
+        return address_of(endpoint, given)
 
 
 def read_asked(moment: Moment) -> Asked:
-    given = {name: _printable(request.args.get(name, "")) for name in (*FILTERS, "sort", "cursor")}
-    sort = Sort(given["sort"].removeprefix("-"), given["sort"].startswith("-"))
+    given = {name: _printable(request.args.get(name, "")) for name in (*FILTERS, "cursor")}
+    sort = read_sort()
     is_subscription = moment.run is not None and moment.run.basis != "not_applicable"
     return Asked(
         search=given["search"].strip()[:LONGEST_SEARCH],
@@ -72,7 +73,7 @@ def read_asked(moment: Moment) -> Asked:
         plan=given["plan"],
         channel=given["channel"],
         band=given["band"] if given["band"] in TONES else "",
-        csm=given["csm"] if _is_id(given["csm"]) else "",
+        csm=given["csm"] if is_id(given["csm"]) else "",
         renewal=given["renewal"] if given["renewal"] in {str(days) for days in RENEWAL_DAYS} else "",
         status=given["status"] if given["status"] in STATUSES else ("current" if is_subscription else "all"),
         sort=sort if _may_sort_by(sort.name) else (DEFAULT_SORT if moment.run else Sort("name")),
@@ -87,7 +88,3 @@ def _may_sort_by(name: str) -> bool:
 
 def _printable(text: str) -> str:
     return "".join(character for character in text if is_one_line(character))
-
-
-def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= 15

@@ -11,7 +11,6 @@ from app.auth import requires
 from app.domain.expansion_moves import LIKELIHOODS, MOTIONS
 from app.http import database
 from app.queries.account_list import Companion, load_companions
-from app.queries.cursors import Sort
 from app.queries.expansion import Opportunity, OpportunityQuery, list_opportunities, sum_up_opportunities
 from app.queries.expansion_choices import Choices, load_choices
 from app.schemas.spreadsheet import write_csv
@@ -22,6 +21,7 @@ from app.web.expansion_words import LIKELIHOODS as LIKELIHOOD_WORDS
 from app.web.expansion_words import MOTIONS as MOTION_WORDS
 from app.web.expansion_words import STATES
 from app.web.formats import amount, show_number
+from app.web.lists import Column, Select, describe_column
 from app.web.moment import Moment, advise, describe_freshness, load_moment
 from app.web.opportunities import Row, describe_row, show_worths
 from app.web.texts import gettext as _
@@ -45,23 +45,6 @@ CSV_COLUMNS = (
     *("opportunity_id", "account_id", "account", "csm", "motion", "sku", "product", "quantity", "worth", "currency"),
     *("measure", "likelihood", "state", "snoozed_until", "flagged_on", "evidence"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Select:
-    name: str
-    label: str
-    chosen: str
-    options: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    name: str
-    word: str
-    is_number: bool
-    url: str | None
-    aria_sort: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +109,8 @@ def _companions(rows: Sequence[Opportunity], moment: Moment) -> dict[int, Compan
 
 def _columns(asked: Asked) -> Iterator[Column]:
     for name, heading, sort, is_number in COLUMNS:
-        is_current = asked.sort.name == sort
-        way = not asked.sort.is_descending if is_current else True
-        aria = ("descending" if asked.sort.is_descending else "ascending") if is_current else None
-        url = asked.address("web.expansion", sort=Sort(sort, way).text) if sort else None
-        yield Column(name, str(heading), is_number, url, aria)
+        column = Column(name, str(heading), is_number)
+        yield describe_column(asked, "web.expansion", heading=column, sort=sort) if sort else column
 
 
 def _selects(asked: Asked, choices: Choices) -> list[Select]:

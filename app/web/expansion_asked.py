@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from flask import request, url_for
+from flask import request
 
 from app.domain.expansion_moves import LIKELIHOODS, MOTIONS, STATES
 from app.queries.cursors import Sort
 from app.queries.expansion import OpportunityFilter
+from app.web.lists import address_of, is_id, read_sort
 
 STATE_GROUPS = {
     "open": ("flagged", "snoozed", "accepted"),
@@ -47,7 +48,7 @@ class Asked:
     def address(self, endpoint: str, **changed: Any) -> str:
         """The address of the same question, with something changed."""
         given = {name: getattr(self, name) for name in FILTERS} | {"sort": self.sort.text} | changed
-        return url_for(endpoint, **{name: value for name, value in given.items() if value})
+        return address_of(endpoint, given)
 
 
 def read_asked() -> Asked:
@@ -57,10 +58,9 @@ def read_asked() -> Asked:
 
     def number(name: str) -> str:
         value = request.args.get(name, "")
-        return value if value.isascii() and value.isdecimal() and len(value) <= 15 else ""
+        return value if is_id(value) else ""
 
-    given = request.args.get("sort", "")
-    sort = Sort(given.removeprefix("-"), given.startswith("-"))
+    sort = read_sort()
     return Asked(
         state=one_of("state", STATE_GROUPS, otherwise="open"),
         motion=one_of("motion", MOTIONS),

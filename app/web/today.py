@@ -38,6 +38,7 @@ from app.web.formats import (
     show_percent,
 )
 from app.web.health import Pill, describe_pill
+from app.web.lists import Figure
 from app.web.moment import Moment, advise, describe_freshness, load_moment
 from app.web.opportunities import Row, describe_row, show_worths
 from app.web.texts import gettext as _
@@ -63,13 +64,6 @@ class Choice:
     word: str
     url: str
     is_current: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    name: str
-    value: str
-    under: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,12 @@ class Score(Base):
     ltv_expansion_minor: Mapped[int | None] = mapped_column(BigInteger)
     monthly_drift: Mapped[float | None]
     supported_months: Mapped[int | None]  # beyond this month the curve is extrapolated
+    # Within 12 months by cause: voluntary, payment_failure, closed; they add up to churn_probability (float32 each).
+    cause_probabilities: Mapped[bytes | None] = mapped_column(LargeBinary)
+    ltv_historical_minor: Mapped[int | None] = mapped_column(BigInteger)  # gross margin earned to date
+    # What moved the health since the run that this one is compared with, in points (app/domain/health_change.py):
+    # float64 each of behaviour, calendar, late data, model refit, configuration; null where one of the two had none.
+    health_moves: Mapped[bytes | None] = mapped_column(LargeBinary)
 
     __table_args__ = (
         Index("ix_scores_run_id_churn_probability", "run_id", "churn_probability"),
@@ -96,6 +102,34 @@ class Score(Base):
         Index("ix_scores_run_id_renewal_on", "run_id", "renewal_on"),
         Index("ix_scores_run_id_tenure_months", "run_id", "tenure_months"),
     )
+
+
+class NewCustomerCurve(Base):
+    """What is to be expected of a customer of a segment that begins now, by contract: curves as of `Score`."""
+
+    __tablename__ = "new_customer_curves"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("model_runs.id"), primary_key=True)
+    group_by: Mapped[str] = mapped_column(String(30), primary_key=True)  # all, segment, channel
+    group: Mapped[str] = mapped_column("group_name", String(200), primary_key=True)
+    accounts: Mapped[int]  # those that began in the last year, whose mean this is
+    mrr_minor: Mapped[int] = mapped_column(BigInteger)  # of one of them, in the run's currency
+    retention: Mapped[bytes] = mapped_column(LargeBinary)
+    retention_lower: Mapped[bytes] = mapped_column(LargeBinary)
+    retention_upper: Mapped[bytes] = mapped_column(LargeBinary)
+    supported_months: Mapped[int]
+
+
+class Backtest(Base):
+    """A forecast of the past held against what happened: of one origin, by one way of forecasting."""
+
+    __tablename__ = "backtests"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("model_runs.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(30), primary_key=True)  # churn, cross_sell, upsell
+    origin: Mapped[date] = mapped_column(primary_key=True)
+    way: Mapped[str] = mapped_column(String(40), primary_key=True)  # learned, defaults, or a baseline by its name
+    report: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
 class ScoreChange(Base):

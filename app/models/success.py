@@ -1,4 +1,4 @@
-"""The work of customer success: tickets, survey answers, touches, onboarding."""
+"""The work of customer success: tickets, survey answers, touches, trainings, onboarding."""
 
 from datetime import date, datetime
 
@@ -51,6 +51,18 @@ class Touch(AccountFact, Base):
     staff_id: Mapped[int | None] = mapped_column(ForeignKey("persons.id"))
 
     __table_args__ = (current_version_index("uq_touches_current", "system", "external_id"),)
+
+
+class Training(AccountFact, Base):
+    """A product training that people of the account attended."""
+
+    __tablename__ = "trainings"
+
+    topic: Mapped[str] = mapped_column(String(200))
+    feature: Mapped[str | None] = mapped_column(String(200))  # the product feature it taught, as usage names it
+    attendees: Mapped[int] = mapped_column(default=1)
+
+    __table_args__ = (current_version_index("uq_trainings_current", "system", "external_id"),)
 
 
 class OnboardingPlan(Recorded, Base):

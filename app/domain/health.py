@@ -4,6 +4,7 @@ p* is the probability of churn over max(12 months, months through the next renew
 1 - (1 - p)^(12 / m), so that an account that dies early in a 24-month term does not show 100.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +42,7 @@ class Driver:
 class Health:
     """Health of n accounts. Contributions are in the logit of p*, above the reference account; > 0 is risk."""
 
-    risk: Floats  # p*
+    risk: Floats  # p*, weighted where there are weights
     score: Floats  # 0 to 100; NaN where withheld
     band: Ints  # index into BANDS, -1 where withheld
     coverage: Floats  # 0 to 1
@@ -61,19 +62,24 @@ def assess_health(
     *,
     reference_churn: float = USUAL_CHURN,
     coverage_limit: float = COVERAGE_LIMIT,
+    weights: Floats | None = None,
 ) -> Health:
     """Health of each row of `table`, all as of one landmark.
 
     `reference_churn`, the company's usual churn a year, moves the edges of the bands (in odds). Where
     `coverage` is under `coverage_limit` score and band are withheld. A missing input contributes 0.
+    `weights` (n x dimensions, `dimension_weights`) multiply what each dimension contributes: logit p* is then
+    the reference plus the sum of weight x contribution. None: as calculated, every weight 1.
     """
     parts = [_explain(model, take_rows(table, rows)) for rows in row_chunks(len(table.account))]
     logit, reference, contributions = (np.concatenate([part[i] for part in parts]) for i in range(3))
-    risk = expit(logit)
-    drivers = list_drivers(model)
-    known = np.concatenate([np.isfinite(table.values), np.ones((len(risk), len(CLOCK_DRIVERS)), bool)], axis=1)
-    dimensions = tuple(dict.fromkeys(driver.dimension for driver in drivers))
+    drivers, dimensions = list_drivers(model), list_dimensions(model)
     member = np.array([[driver.dimension == name for name in dimensions] for driver in drivers])
+    if weights is not None:
+        contributions *= weights @ member.T
+        logit = reference + contributions.sum(axis=1)
+    risk = expit(logit)
+    known = np.concatenate([np.isfinite(table.values), np.ones((len(risk), len(CLOCK_DRIVERS)), bool)], axis=1)
     coverage = input_coverage(table.values, model.specs)
     withheld = coverage < coverage_limit
     return Health(
@@ -118,6 +124,25 @@ def input_coverage(values: Floats, specs: tuple[FeatureSpec, ...]) -> Floats:
     dimensions = dict.fromkeys(spec.dimension for spec in specs)
     shares = [known[:, [spec.dimension == name for spec in specs]].mean(axis=1) for name in dimensions]
     return np.mean(shares, axis=0) if shares else np.zeros(len(values))
+
+
+def dimension_weights(
+    weights: Mapping[str, Mapping[str, float]], *, segments: Sequence[str | None], dimensions: Sequence[str]
+) -> Floats:
+    """The weights of each account's segment (n x dimensions); "" stands for every segment that is not named.
+
+    A dimension that is not named, and a segment where neither it nor "" is, weighs 1.
+    """
+    other = weights.get("", {})
+    own = [weights.get(segment, other) if segment else other for segment in segments]
+    return np.array([[each.get(name, 1.0) for name in dimensions] for each in own], dtype=np.float64).reshape(
+        len(own), len(dimensions)
+    )
+
+
+def list_dimensions(model: HazardModel) -> tuple[str, ...]:
+    """The dimensions of the model's drivers, in their order."""
+    return tuple(dict.fromkeys([*(spec.dimension for spec in model.specs), CLOCK_DIMENSION]))
 
 
 def list_drivers(model: HazardModel) -> tuple[Driver, ...]:

@@ -11,9 +11,11 @@ from app.domain.health import (
     BANDS,
     annualised_risk,
     assess_health,
+    dimension_weights,
     health_band,
     health_score,
     input_coverage,
+    list_dimensions,
     list_drivers,
 )
 from app.domain.survival import HazardModel, build_inputs, next_renewal_months, predict, take_rows
@@ -158,3 +160,53 @@ def test_weights_are_learned_from_many_churns_and_defaults_with_few() -> None:
 def test_no_account_is_no_trouble(fitted: tuple[HazardModel, FeatureTable]) -> None:
     model, table = fitted
     assert assess_health(model, take_rows(table, np.arange(0))).contributions.shape == (0, 7)
+
+
+def test_a_weight_multiplies_what_its_dimension_contributes(fitted: tuple[HazardModel, FeatureTable]) -> None:
+    plain = assess_health(*fitted)
+    weights = np.tile([2.0, 0.5], (len(plain.risk), 1))
+    result = assess_health(*fitted, weights=weights)
+    adoption, commercial = plain.dimension_contributions.T
+    assert logit(result.risk) == pytest.approx(plain.reference_logit + 2.0 * adoption + 0.5 * commercial)
+    assert result.score == pytest.approx(health_score(result.risk))
+    assert (result.band == health_band(result.risk)).all()
+    assert result.dimension_contributions == pytest.approx(plain.dimension_contributions * [2.0, 0.5])
+    assert np.abs(result.contributions.sum(axis=1) - logit(result.risk) + result.reference_logit).max() < 1e-9
+    assert (result.coverage == plain.coverage).all()
+
+
+def test_weights_of_one_change_nothing_and_of_nought_leave_the_reference(
+    fitted: tuple[HazardModel, FeatureTable],
+) -> None:
+    plain = assess_health(*fitted)
+    ones = assess_health(*fitted, weights=np.ones((len(plain.risk), 2)))
+    noughts = assess_health(*fitted, weights=np.zeros((len(plain.risk), 2)))
+    assert ones.risk == pytest.approx(plain.risk, abs=1e-12)
+    assert ones.contributions == pytest.approx(plain.contributions)
+    assert logit(noughts.risk) == pytest.approx(plain.reference_logit)
+
+
+def test_each_account_is_weighted_by_its_own_segment(fitted: tuple[HazardModel, FeatureTable]) -> None:
+    plain = assess_health(*fitted)
+    n = len(plain.risk)
+    segments = ["enterprise" if row % 2 else None for row in range(n)]
+    weights = dimension_weights({"enterprise": {"adoption": 3.0}}, segments=segments, dimensions=plain.dimensions)
+    result = assess_health(*fitted, weights=weights)
+    assert result.risk[0::2] == pytest.approx(plain.risk[0::2], abs=1e-12)
+    adoption = plain.dimensions.index("adoption")
+    moved = logit(result.risk) - logit(plain.risk)
+    assert moved[1::2] == pytest.approx(2.0 * plain.dimension_contributions[1::2, adoption])
+
+
+def test_weights_name_segments_and_the_empty_name_is_every_other() -> None:
+    weights = {"": {"adoption": 2.0}, "small": {"commercial": 0.5}}
+    found = dimension_weights(weights, segments=["small", "large", None], dimensions=("adoption", "commercial"))
+    assert found.tolist() == [[1.0, 0.5], [2.0, 1.0], [2.0, 1.0]]
+    assert dimension_weights({}, segments=["small"], dimensions=("adoption",)).tolist() == [[1.0]]
+    assert dimension_weights(weights, segments=[], dimensions=("adoption", "support")).shape == (0, 2)
+
+
+def test_dimensions_are_those_of_the_drivers(fitted: tuple[HazardModel, FeatureTable]) -> None:
+    dimensions = list_dimensions(fitted[0])
+    assert dimensions == tuple(dict.fromkeys(driver.dimension for driver in list_drivers(fitted[0])))
+    assert dimensions == ("adoption", "commercial")

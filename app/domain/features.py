@@ -42,6 +42,7 @@ class Spells:
     ended_on: Days  # churned_on (the first unpaid day) or, in grace, the first day after the term; NaT while live
     churned: Bools  # True: ended by churn. False with an end: censored there (in grace)
 
+    cause: Ints  # of a churn, index into `causes.CAUSES`; -1: none, or nobody said
 
 @dataclass(frozen=True, slots=True)
 class LineFacts:

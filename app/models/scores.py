@@ -85,7 +85,8 @@ class Score(Base):
     ltv_expansion_minor: Mapped[int | None] = mapped_column(BigInteger)
     monthly_drift: Mapped[float | None]
     supported_months: Mapped[int | None]  # beyond this month the curve is extrapolated
-    # Within 12 months by cause: voluntary, payment_failure, closed; they add up to churn_probability (float32 each).
+    # Within 1, 3, 6 and 12 months, each by cause (voluntary, payment_failure, closed), little-endian float32; the
+    # last three add up to churn_probability (app/domain/causes.py packs and unpacks them).
     cause_probabilities: Mapped[bytes | None] = mapped_column(LargeBinary)
     ltv_historical_minor: Mapped[int | None] = mapped_column(BigInteger)  # gross margin earned to date
     # What moved the health since the run that this one is compared with, in points (app/domain/health_change.py):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
+from app.domain.causes import cause_codes
 from app.domain.contracts import spells
 from app.domain.features import (
     AttributeFacts,
@@ -108,6 +109,7 @@ def _spells(lines: Mapping[int, list[RecurringLine]], accounts: _Index, *, as_of
         started_on=_days([spell.started_on for _, spell in found]),
         ended_on=_days([spell.ended_on for _, spell in found]),
         churned=np.array([spell.is_churned for _, spell in found], dtype=bool),
+        cause=cause_codes([spell.cause for _, spell in found]),
     )
 
 

@@ -8,6 +8,7 @@ from datetime import date
 
 import numpy as np
 
+from app.domain.causes import cause_codes
 from app.domain.contracts import (
     ChurnNotice,
     ContractLine,
@@ -108,6 +109,7 @@ def _spells(world: World, lines: Sequence[Sequence[Own]]) -> Spells:
         started_on=_days([spell.started_on for _, spell in found]),
         ended_on=_days([spell.ended_on for _, spell in found]),
         churned=np.array([spell.is_churned for _, spell in found], dtype=bool),
+        cause=cause_codes([spell.cause for _, spell in found]),
     )
 
 

@@ -57,6 +57,7 @@ def random_facts(seed, accounts=6, whole_amounts=True):
         churned=np.concatenate([~np.isnat(end), np.zeros(len(back), bool)]),
     )
     of = np.concatenate([np.arange(len(spells.account)), rng.integers(0, len(spells.account), 8)])
+        cause=np.full(accounts + len(back), -1),
     starts = spells.started_on[of] + (
         rng.integers(0, 90, len(of)) * (np.arange(len(of)) >= len(spells.account))
     ).astype("timedelta64[D]")

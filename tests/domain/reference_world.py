@@ -107,7 +107,8 @@ def spells_of(world: World, *, known_to_month: int, as_of: date = AS_OF) -> Spel
     churned = world.churned_in <= known_to_month
     ended = add_months_to_days(start, np.where(churned, world.churned_in - world.joined, 0))
     index = np.arange(len(start))
-    return Spells(index, np.ones_like(index), start, np.where(churned, ended, np.datetime64("NaT")), churned)
+    ended = np.where(churned, ended, np.datetime64("NaT"))
+    return Spells(index, np.ones_like(index), start, ended, churned, np.full(len(index), -1))
 
 
 def table_at(world: World, offsets: Ints, as_of: date = AS_OF) -> FeatureTable:

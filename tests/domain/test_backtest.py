@@ -103,6 +103,7 @@ def spells(*rows: tuple[str, str | None, bool]) -> Spells:
         started_on=np.array([row[0] for row in rows], dtype="datetime64[D]"),
         ended_on=np.array([row[1] or "NaT" for row in rows], dtype="datetime64[D]"),
         churned=np.array([row[2] for row in rows]),
+        cause=np.full(len(rows), -1),
     )
 
 

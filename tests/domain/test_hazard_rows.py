@@ -33,7 +33,8 @@ def table_of(pairs: list[tuple[int, str]]) -> FeatureTable:
 
 def spells_of(ended: list[str], churned: list[bool]) -> Spells:
     index = np.arange(len(ended))
-    return Spells(index, np.ones_like(index), days(*["2024-01-10"] * len(ended)), days(*ended), np.array(churned))
+    started = days(*["2024-01-10"] * len(ended))
+    return Spells(index, np.ones_like(index), started, days(*ended), np.array(churned), np.full(len(ended), -1))
 
 
 def rows_of(table: FeatureTable, spells: Spells, horizon_months: int = 24) -> TrainingRows:

@@ -160,7 +160,7 @@ def test_with_no_or_one_churn_the_defaults_speak_and_the_basis_says_so(
 
 
 def test_without_any_account_or_landmark_the_model_is_the_prior(training: FeatureTable, today: FeatureTable) -> None:
-    nobody = Spells(*(np.zeros(0, dtype=kind) for kind in ("i8", "i8", "M8[D]", "M8[D]", "?")))
+    nobody = Spells(*(np.zeros(0, dtype=kind) for kind in ("i8", "i8", "M8[D]", "M8[D]", "?", "i8")))
     model = fit_hazard(take_rows(training, np.arange(0)), nobody, specs=SPECS, options=OPTIONS)
     assert model.basis == "prior"
     assert model.mode == pytest.approx(model.prior_mean)
@@ -338,7 +338,8 @@ def test_renewals_are_foreseen_in_their_month_whatever_the_day(as_of: date, bill
     ended = (month + 12 * years).astype("datetime64[D]") + np.timedelta64(billed_on - 1, "D")
     known = ended <= np.datetime64(as_of)
     index = np.arange(n)
-    spells = Spells(index, np.ones(n, dtype=np.int64), start, np.where(known, ended, np.datetime64("NaT")), known)
+    last = np.where(known, ended, np.datetime64("NaT"))
+    spells = Spells(index, np.ones(n, dtype=np.int64), start, last, known, np.full(n, -1))
     offsets = np.arange(-24, 1)
     landmarks = boundaries_from(as_of, offsets)
     account, at = np.nonzero((start[:, None] <= landmarks) & (landmarks < ended[:, None]))

@@ -23,6 +23,7 @@ from app.queries.intake import (
     list_waiting,
 )
 from app.queries.leases import SetAside, TaskState, list_set_aside, list_tasks
+from app.queries.nights import NIGHTLY, OFF
 from app.services.audit import Act, record_act
 from app.services.feeds import expect_feed
 from app.services.work_items import Item, retry_item
@@ -267,12 +268,13 @@ def _describe_task(task: TaskState, moment: Moment, *, at: datetime) -> TaskRow:
     else:
         state, tone = _("in order"), "good"
     due = _("due %(instant)s", instant=_instant(task.due_at, moment)) if task.due_at else ""
+    is_off = task.name == NIGHTLY and moment.settings.night_at == OFF
     return TaskRow(
         name=word(TASKS, task.name),
         state=state,
         tone=tone,
         last=show_ago(task.ended_at, at) if task.ended_at else _("not yet"),
-        due=due,
+        due=_("off") if is_off else due,
         error=task.error or "",
     )
 

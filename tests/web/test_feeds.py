@@ -14,7 +14,9 @@ from app.models.feeds import Feed
 from app.models.leases import Lease, WorkItem
 from app.models.runs import ImportRun
 from app.queries import intake
+from app.services.changes import recording
 from app.services.feeds import expect_feed, note_feed, watch_feeds
+from app.services.settings import record_settings
 from tests.web.company import NOW
 from tests.web.own_company import client_of_role, copy_app, counting, post
 
@@ -138,6 +140,19 @@ def test_tasks_imports_and_incidents_are_in_words(busy: Application) -> None:
     assert "3 rows were set apart" in page
     assert "did not come to its end; run it again" in page
     assert "still open" in page
+
+
+def test_nights_that_are_switched_off_are_not_said_to_be_due(busy: Application) -> None:
+    def told() -> str:
+        page = client.get("/feeds").text
+        return page.split('id="tasks-title"')[1].split("The night<")[1].split("</li>")[0]
+
+    client = client_of_role(busy, "csm")
+    assert "due Oct 1, 2026" in told()
+    with transaction(busy.engine) as session, recording(session, "test", clock=lambda: NOW) as change:
+        record_settings(session, change, values={"night_at": "off"})
+    assert "due" not in told()
+    assert "· off" in told()
 
 
 def test_what_was_set_aside_is_tried_again_by_an_administrator(busy: Application) -> None:

@@ -1,7 +1,7 @@
 """The page behind a link of a message: it shows what will be done, and a button does it. No log-in is needed.
 
-Whoever follows a link sees the account, the product and the worth that the message named, and
-nothing else. Mail scanners follow links too: a GET only shows.
+Whoever follows a link sees the account, the product, the worth and the reason that the message
+named, and nothing else. Mail scanners follow links too: a GET only shows.
 """
 
 from contextlib import suppress
@@ -58,6 +58,7 @@ class Shown:
     motion: str
     product: str
     worth: str
+    why: str
     state: str
     explained: str
     button: str
@@ -99,6 +100,7 @@ def _page(linked: Linked, *, error: str | None) -> str:
 
 def _shown(detail: OpportunityDetail, action: str) -> Shown:
     row = detail.opportunity
+    described = describe_row(row)
     can_do = _can_do(detail, action)
     state = word(STATES, row.state)
     until = show_day(row.snoozed_until) if row.snoozed_until else ""
@@ -106,8 +108,9 @@ def _shown(detail: OpportunityDetail, action: str) -> Shown:
         heading=str(HEADINGS[action]) if can_do else _("This opportunity: %(state)s", state=state),
         account=row.account_name,
         motion=word(MOTIONS, row.motion),
-        product=describe_row(row).product,
+        product=described.product,
         worth=_worth(row.measure, show_money(row.worth.minor, row.worth.currency)),
+        why=described.why,
         state=f"{state} {until}".strip(),
         explained=_explained(action) if can_do else _("Nothing is left to do here. Log in to change it."),
         button=str(BUTTONS[action]),

@@ -70,6 +70,7 @@ def test_following_a_link_shows_what_will_be_done_and_does_nothing(service: Appl
     assert "青葉商事" in answer.text
     assert "Plus" in answer.text
     assert "$1,234 a year" in answer.text
+    assert "7 of the 90 accounts that did not have Plus took it" in answer.text, "why now"
     assert "enterprise" not in answer.text, "no more than the message named"
     assert state(service) == before
 

@@ -15,9 +15,9 @@ from jobs.work import Work
 
 STEPS: tuple[Step[Night], ...] = (
     Step("fit", fit_churn),
+    Step("evaluate", evaluate_model),  # before the scores: what is scored is what the backtests chose
     Step("score", score_accounts),
     Step("statistics", refresh_statistics),
-    Step("evaluate", evaluate_model),
     Step("compare", compare_with_published),
     Step("publish", publish_scores),
     Step("flag", flag_opportunities),

@@ -29,6 +29,7 @@ def publish_scores(night: Night, results: Mapping[str, Result]) -> Write:
         if not is_sound or (pointer and session.get_one(ModelRun, pointer.run_id).as_of > night.run.as_of):
             return {"run_id": run_id, "is_published": False}
         session.merge(PublishedRun(kind=CHURN, run_id=run_id))
+        session.get_one(ModelRun, run_id).published_at = night.clock()
         return {"run_id": run_id, "is_published": True}
 
     return publish

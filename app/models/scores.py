@@ -32,6 +32,7 @@ class ModelRun(Base):
     document: Mapped[str] = mapped_column(Text)
     sha256: Mapped[str] = mapped_column(String(64))
     report: Mapped[dict[str, Any]] = mapped_column(JSON)  # counts, guards, defaults used for LTV
+    published_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # null: no reader ever saw it
 
 
 class PublishedRun(Base):

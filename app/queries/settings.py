@@ -32,6 +32,7 @@ class CompanySettings:
     csm_sees: str = "all"  # whose accounts a customer success manager sees: all, or "book": their own
     flags_a_night: int = 40  # new expansion opportunities at most, the best first
     flags_an_account: int = 2  # expansion opportunities that stand at once
+    team_capacity: int = 20  # accounts at risk that the team can work on at once; the model is judged by as many
 
 
 # JSON has neither decimals nor dates; they are stored as text.

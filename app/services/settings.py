@@ -31,6 +31,7 @@ WHOLE = {
     "event_retention_days": (LATE_LIMIT_DAYS + 10, 3_650),  # an event that comes late, and again, is known so long
     "flags_a_night": (0, 10_000),
     "flags_an_account": (0, 100),
+    "team_capacity": (1, 100_000),
 }
 DECIMAL = {
     "gross_margin": (Decimal(0), Decimal(1)),

@@ -189,6 +189,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("superseded_change_id IS NULL"),
         postgresql_where=sa.text("superseded_change_id IS NULL"),
     )
+    op.add_column("model_runs", sa.Column("published_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("scores", sa.Column("cause_probabilities", sa.LargeBinary(), nullable=True))
     op.add_column("scores", sa.Column("ltv_historical_minor", sa.BigInteger(), nullable=True))
     op.add_column("scores", sa.Column("health_moves", sa.LargeBinary(), nullable=True))
@@ -200,6 +201,7 @@ def downgrade() -> None:
     op.drop_column("scores", "health_moves")
     op.drop_column("scores", "ltv_historical_minor")
     op.drop_column("scores", "cause_probabilities")
+    op.drop_column("model_runs", "published_at")
     op.drop_index(
         "uq_trainings_current",
         table_name="trainings",

@@ -10,13 +10,14 @@ from sqlalchemy.orm import Session
 from app.db import reading
 from app.queries.ids import find_accounts, find_lines
 from app.services.accounts import link_parents, record_accounts
+from app.services.billing import record_invoices
 from app.services.churn import record_churn
 from app.services.fx import record_fx_rates
 from app.services.onboarding import record_milestones
 from app.services.persons import record_persons, unknown_account
 from app.services.products import record_products
 from app.services.sources import Recorded, Refusal
-from app.services.success import record_surveys, record_tickets, record_touches
+from app.services.success import record_surveys, record_tickets, record_touches, record_trainings
 from app.services.usage import RecordedUsage, record_usage
 from app.services.versions import Outcome
 from integrations.files.reader import BadRow
@@ -38,6 +39,8 @@ RECORDERS: dict[str, Callable[..., Recorded]] = {
     "ticket": record_tickets,
     "survey": record_surveys,
     "touch": record_touches,
+    "training": record_trainings,
+    "invoice": record_invoices,
 }
 
 

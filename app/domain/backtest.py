@@ -182,6 +182,12 @@ def rewind_spells(spells: Spells, *, origin: date, grace_days: int) -> Spells:
     return replace(spells, ended_on=ended_on, churned=spells.churned & is_settled)
 
 
+_OF_ACCOUNTS = (
+    *("spells", "lines", "attributes", "usage", "milestones"),
+    *("tickets", "surveys", "touches", "trainings", "invoices"),
+)
+
+
 def draw_accounts(facts: Facts, *, most: int) -> Facts:
     """The facts of at most about `most` accounts, chosen by a hash of their ids; of all where there are no more."""
     share = most / max(1, len(facts.account_ids))
@@ -190,10 +196,7 @@ def draw_accounts(facts: Facts, *, most: int) -> Facts:
     hashed = (facts.account_ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)
     drawn = hashed.astype(np.float64) < share * 2.0**24
     position = np.cumsum(drawn) - 1
-    parts: dict[str, Any] = {
-        name: _take(getattr(facts, name), drawn=drawn, position=position)
-        for name in ("spells", "lines", "attributes", "usage", "milestones", "tickets", "surveys", "touches")
-    }
+    parts: dict[str, Any] = {name: _take(getattr(facts, name), drawn=drawn, position=position) for name in _OF_ACCOUNTS}
     return replace(facts, account_ids=facts.account_ids[drawn], **parts)
 
 

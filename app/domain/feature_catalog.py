@@ -10,9 +10,14 @@ from collections.abc import Iterator
 from app.domain.features import Facts, FeatureSpec
 
 USAGE, MILESTONES, TICKETS, SURVEYS, TOUCHES = "usage", "milestones", "tickets", "surveys", "touches"
+TRAININGS, INVOICES = "trainings", "invoices"
 
 # A feed silent for longer than this, over all accounts, is taken to be dead and its features to be missing.
-CADENCE_DAYS = {USAGE: 7, MILESTONES: 90, TICKETS: 90, SURVEYS: 180, TOUCHES: 90}
+# Of invoices the shortest that bears monthly billing: while payments are not heard of, everybody falls overdue.
+CADENCE_DAYS = {USAGE: 7, MILESTONES: 90, TICKETS: 90, SURVEYS: 180, TOUCHES: 90, TRAININGS: 180, INVOICES: 45}
+# What many companies never record: it has columns only where there are such facts, so that nobody's coverage
+# is lower for not sending what nobody asked for.
+OPTIONAL_FEEDS = (TRAININGS, INVOICES)
 
 
 def _feature(name: str, unit: str, *, dimension: str, meaning: str, feed: str | None) -> FeatureSpec:
@@ -22,6 +27,7 @@ def _feature(name: str, unit: str, *, dimension: str, meaning: str, feed: str | 
         dimension=dimension,
         meaning=meaning,
         cadence_days=CADENCE_DAYS[feed] if feed else None,
+        feed=feed,
         is_time_varying=feed is not None,
         default_weight=-0.45 if name == "usage_level" else 0.0,
         default_sd=0.3 if name == "usage_level" else 0.2,
@@ -86,6 +92,13 @@ FEATURES: tuple[FeatureSpec, ...] = (
         feed=MILESTONES,
     ),
     _feature(
+        "trainings_12m",
+        "trainings",
+        dimension="onboarding",
+        meaning="Product trainings that people of the account attended in the last twelve months",
+        feed=TRAININGS,
+    ),
+    _feature(
         "tickets_90d",
         "tickets",
         dimension="support",
@@ -135,6 +148,13 @@ FEATURES: tuple[FeatureSpec, ...] = (
         feed=TOUCHES,
     ),
     _feature(
+        "overdue_days",
+        "days, 90 at most",
+        dimension="commercial",
+        meaning="Days since the oldest invoice of the last year that is still unpaid was due",
+        feed=INVOICES,
+    ),
+    _feature(
         "log_mrr",
         "log of a month's revenue",
         dimension="commercial",
@@ -157,8 +177,11 @@ def feature_specs(facts: Facts, catalog: tuple[FeatureSpec, ...] = FEATURES) -> 
     After the catalog come one 0/1 column for each segment and each acquisition channel of the
     company, named `segment: NAME` and `channel: NAME`; a company with a single one has none. All
     levels have a column: the prior, the same for each, takes the place of a reference level.
+    Features of an optional feed are left out where it has no facts at all.
     """
-    return (*catalog, *_level_specs("segment", facts.segments), *_level_specs("channel", facts.channels))
+    absent = {feed for feed in OPTIONAL_FEEDS if not len(getattr(facts, feed).account)}
+    offered = (spec for spec in catalog if spec.feed not in absent)
+    return (*offered, *_level_specs("segment", facts.segments), *_level_specs("channel", facts.channels))
 
 
 def level_names(kind: str, levels: tuple[str, ...]) -> tuple[str, ...]:

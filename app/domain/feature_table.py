@@ -4,10 +4,12 @@ import numpy as np
 
 from app.domain.feature_catalog import (
     FEATURES,
+    INVOICES,
     MILESTONES,
     SURVEYS,
     TICKETS,
     TOUCHES,
+    TRAININGS,
     feature_specs,
     level_names,
 )
@@ -22,16 +24,19 @@ from app.domain.features import (
     FeatureSpec,
     FeatureTable,
     Floats,
+    InvoiceFacts,
     MilestoneFacts,
     SurveyFacts,
     TicketFacts,
     TouchFacts,
+    TrainingFacts,
 )
 from app.domain.months import Days, Ints
 
 _SUPPORT_DAYS = np.timedelta64(90, "D")
 _LONGEST_WITHOUT_CONTACT_DAYS = 180
-_Versions = MilestoneFacts | TicketFacts | SurveyFacts | TouchFacts
+_LONGEST_OVERDUE_DAYS = 90
+_Versions = MilestoneFacts | TicketFacts | SurveyFacts | TouchFacts | TrainingFacts | InvoiceFacts
 
 
 def build_features(facts: Facts, landmarks: Days, *, catalog: tuple[FeatureSpec, ...] = FEATURES) -> FeatureTable:
@@ -61,6 +66,8 @@ def build_features(facts: Facts, landmarks: Days, *, catalog: tuple[FeatureSpec,
         **_ticket_columns(facts, rows),
         **_survey_columns(facts, rows),
         "days_since_contact": _days_since_contact(facts, rows),
+        "trainings_12m": _recent_trainings(facts, rows),
+        "overdue_days": _overdue_days(facts, rows),
         "log_mrr": np.log1p(mrr),
         "returned": (facts.spells.number[rows.spell] > 1).astype(np.float64),
         **_level_columns(facts, rows),
@@ -145,6 +152,32 @@ def _days_since_contact(facts: Facts, rows: Rows) -> Floats:
     last = np.maximum(marks.last_days()[rows.account, rows.at], start)
     days = np.minimum(rows.landmark.astype(np.int64) - last, _LONGEST_WITHOUT_CONTACT_DAYS)
     return np.where(in_use, days.astype(np.float64), np.nan)
+
+
+def _recent_trainings(facts: Facts, rows: Rows) -> Floats:
+    trainings, since = facts.trainings, months_before(rows.grid, 12)
+    marks = _lay(facts, rows, table=trainings, day=trainings.occurred_on, available_on=trainings.available_on)
+    start = np.maximum(since[rows.at], rows.started_on).astype(np.int64)
+    covered = rows.is_fresh(TRAININGS, marks.company_last_days()) & (marks.company_first_days()[rows.at] <= start)
+    return np.where(covered, marks.counts(since)[rows.account, rows.at], np.nan)
+
+
+def _overdue_days(facts: Facts, rows: Rows) -> Floats:
+    """An invoice is open until its payment is known; an account that was never sent one has none to be late with."""
+    bills = facts.invoices
+    paid_known_on = np.maximum(bills.paid_on, bills.paid_available_on)
+    issued = _lay(facts, rows, table=bills, day=bills.issued_on, available_on=bills.available_on)
+    paid = _lay(facts, rows, table=bills, day=bills.paid_on, available_on=np.maximum(bills.available_on, paid_known_on))
+    is_open = lay_marks(
+        rows.grid, bills.account, groups=len(facts.account_ids), day=bills.due_on, available_on=bills.available_on
+    ).until(np.fmin(bills.replaced_on, paid_known_on))
+    is_billed = (
+        rows.is_fresh(INVOICES, np.maximum(issued.company_last_days(), paid.company_last_days()))
+        & ((issued.last_days() > NEVER)[rows.account, rows.at])
+    )
+    due_on = is_open.first_days(months_before(rows.grid, 12))[rows.account, rows.at]
+    days = np.clip(rows.landmark.astype(np.int64) - due_on, 0, _LONGEST_OVERDUE_DAYS)
+    return np.where(is_billed, days.astype(np.float64), np.nan)
 
 
 def _level_columns(facts: Facts, rows: Rows) -> dict[str, Floats]:

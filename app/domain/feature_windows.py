@@ -71,6 +71,11 @@ class Marks:
         """Day number of the latest fact known at each landmark, NEVER if none, (groups, landmarks)."""
         return self.largest(self.day.astype(np.int64), none=NEVER)
 
+    def first_days(self, since: Days) -> Ints:
+        """Day number of the earliest fact in the window, -NEVER if none, (groups, landmarks)."""
+        windowed = replace(self, gone=self._leaves(since))
+        return -windowed.largest(-self.day.astype(np.int64), none=NEVER)
+
     def largest(self, value: Ints, *, none: int) -> Ints:
         """Largest `value` of the facts known at each landmark, `none` if none is, (groups, landmarks)."""
         stays = self.gone == len(self.landmarks)

@@ -30,6 +30,7 @@ class FeatureSpec:
     is_time_varying: bool
     default_weight: float  # logit of the monthly hazard, a standard deviation of the feature
     default_sd: float = 0.2  # of the prior on that weight
+    feed: str | None = None  # the kind of fact it is made of; None: contracts and attributes
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,8 @@ class Spells:
     started_on: Days
     ended_on: Days  # churned_on (the first unpaid day) or, in grace, the first day after the term; NaT while live
     churned: Bools  # True: ended by churn. False with an end: censored there (in grace)
-
     cause: Ints  # of a churn, index into `causes.CAUSES`; -1: none, or nobody said
+
 
 @dataclass(frozen=True, slots=True)
 class LineFacts:
@@ -111,6 +112,27 @@ class TouchFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingFacts:
+    account: Ints
+    occurred_on: Days
+    available_on: Days
+    replaced_on: Days
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceFacts:
+    """Invoices; the last day of payment is `due_on`, and `paid_on` is NaT while nothing was paid."""
+
+    account: Ints
+    issued_on: Days
+    due_on: Days
+    paid_on: Days
+    available_on: Days  # of the invoice
+    paid_available_on: Days
+    replaced_on: Days
+
+
+@dataclass(frozen=True, slots=True)
 class AttributeFacts:
     """Versions of the attributes that the model reads; the row in force at L is used."""
 
@@ -136,6 +158,8 @@ class Facts:
     tickets: TicketFacts
     surveys: SurveyFacts
     touches: TouchFacts
+    trainings: TrainingFacts
+    invoices: InvoiceFacts
 
 
 @dataclass(frozen=True, slots=True)

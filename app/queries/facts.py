@@ -20,18 +20,21 @@ from app.domain.features import (
     AttributeFacts,
     Facts,
     Floats,
+    InvoiceFacts,
     LineFacts,
     MilestoneFacts,
     Spells,
     SurveyFacts,
     TicketFacts,
     TouchFacts,
+    TrainingFacts,
     UsageFacts,
 )
 from app.domain.money import minor_digits
 from app.domain.months import MONTHS_OF_A_YEAR, Days, Ints
 from app.models.accounts import AccountVersion
-from app.models.success import AccountFact, Milestone, OnboardingPlan, SurveyAnswer, Ticket, Touch
+from app.models.billing import Invoice
+from app.models.success import AccountFact, Milestone, OnboardingPlan, SurveyAnswer, Ticket, Touch, Training
 from app.models.usage import UsageDay, UsageMetric
 from app.queries.columns import NAT, days_in_zone, fetch_columns, instants, iterate_columns, join_parts
 from app.queries.contract_lines import KnownLine, RecurringLine, load_known_lines, load_recurring_lines
@@ -74,6 +77,8 @@ def load_facts(session: Session, known: Known, *, lines: Mapping[int, list[Recur
         tickets=_tickets(session, known, accounts=accounts),
         surveys=_surveys(session, known, accounts=accounts),
         touches=_touches(session, known, accounts=accounts),
+        trainings=_trainings(session, known, accounts=accounts),
+        invoices=_invoices(session, known, accounts=accounts),
     )
 
 
@@ -248,7 +253,7 @@ def _account_facts(
     session: Session,
     known: Known,
     *,
-    table: type[AccountFact],
+    table: type[AccountFact] | type[Invoice],
     columns: Sequence[ColumnElement[Any] | InstrumentedAttribute[Any]],
     accounts: _Index,
 ) -> tuple[Ints, list[NDArray[Any]], dict[str, Days]]:
@@ -282,6 +287,31 @@ def _touches(session: Session, known: Known, *, accounts: _Index) -> TouchFacts:
     columns = (Touch.occurred_on,)
     position, found, spans = _account_facts(session, known, table=Touch, columns=columns, accounts=accounts)
     return TouchFacts(position, *found, **spans)
+
+
+def _trainings(session: Session, known: Known, *, accounts: _Index) -> TrainingFacts:
+    columns = (Training.occurred_on,)
+    position, found, spans = _account_facts(session, known, table=Training, columns=columns, accounts=accounts)
+    return TrainingFacts(position, *found, **spans)
+
+
+def _invoices(session: Session, known: Known, *, accounts: _Index) -> InvoiceFacts:
+    """Without credit notes: nobody is late with what is owed to them."""
+    is_owed = func.coalesce(Invoice.amount_minor, 1) > 0
+    columns = (Invoice.issued_on, Invoice.due_on, Invoice.paid_on, Invoice.paid_available_at, is_owed)
+    position, found, spans = _account_facts(session, known, table=Invoice, columns=columns, accounts=accounts)
+    *days, paid_available, owed = found
+    days.append(days_in_zone(paid_available, known.zone))
+    owed = owed.astype(bool)
+    issued_on, due_on, paid_on, paid_available_on = (column[owed] for column in days)
+    return InvoiceFacts(
+        account=position[owed],
+        issued_on=issued_on,
+        due_on=due_on,
+        paid_on=paid_on,
+        paid_available_on=paid_available_on,
+        **{name: column[owed] for name, column in spans.items()},
+    )
 
 
 def _days(values: Sequence[date | None]) -> Days:

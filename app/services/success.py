@@ -1,21 +1,21 @@
-"""Tickets, survey answers and touches: things that happen with an account on a day."""
+"""Tickets, survey answers, touches and trainings: things that happen with an account on a day."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
-from app.models.success import AccountFact, SurveyAnswer, Ticket, Touch
+from app.models.success import AccountFact, SurveyAnswer, Ticket, Touch, Training
 from app.models.versions import Change
 from app.queries.ids import find_accounts, find_persons
 from app.services.persons import ensure_staff, ensure_texts, unknown_account
 from app.services.sources import Recorded, Refusal, Source
 from app.services.versions import record_versions
-from integrations.files.rows import SurveyRow, TicketRow, TouchRow
+from integrations.files.rows import SurveyRow, TicketRow, TouchRow, TrainingRow
 
 Row = dict[str, Any]
-FactRow = TicketRow | SurveyRow | TouchRow
-R = TypeVar("R", TicketRow, SurveyRow, TouchRow)
+FactRow = TicketRow | SurveyRow | TouchRow | TrainingRow
+R = TypeVar("R", TicketRow, SurveyRow, TouchRow, TrainingRow)
 
 
 def record_tickets(session: Session, change: Change, *, source: Source, rows: Sequence[TicketRow]) -> Recorded:
@@ -61,6 +61,21 @@ def record_touches(session: Session, change: Change, *, source: Source, rows: Se
         }
 
     return _record(session, change, source=source, table=Touch, said=_described(rows, columns))
+
+
+def record_trainings(session: Session, change: Change, *, source: Source, rows: Sequence[TrainingRow]) -> Recorded:
+    """Record product trainings; ids must be unique in `rows`. An account that is not known is refused."""
+
+    def columns(row: TrainingRow) -> Row:
+        return {
+            "occurred_on": row.occurred_on,
+            "topic": row.topic,
+            "feature": row.feature,
+            "attendees": row.attendees,
+            "available_at": source.available_at(row.occurred_on, row.available_on),
+        }
+
+    return _record(session, change, source=source, table=Training, said=_described(rows, columns))
 
 
 def _described(rows: Sequence[R], columns: Callable[[R], Row]) -> list[tuple[FactRow, Row]]:

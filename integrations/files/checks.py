@@ -8,10 +8,12 @@ from integrations.files.rows import (
     ChurnRow,
     DealRow,
     FxRateRow,
+    InvoiceRow,
     LineRow,
     MilestoneRow,
     ProductRow,
     SurveyRow,
+    TrainingRow,
     UsageDayRow,
 )
 
@@ -75,6 +77,16 @@ def check_survey(row: SurveyRow) -> Problem:
     return None
 
 
+def check_training(row: TrainingRow) -> Problem:
+    return ("attendees", f"{row.attendees} people cannot have attended") if row.attendees < 1 else None
+
+
+def check_invoice(row: InvoiceRow) -> Problem:
+    if row.due_on < row.issued_on:
+        return "due_on", f"the invoice is due on {row.due_on}, before it was issued on {row.issued_on}"
+    return ("amount", "an amount needs a currency") if row.amount is not None and row.currency is None else None
+
+
 def check_milestone(row: MilestoneRow) -> Problem:
     return ("position", "a position counts from 1") if row.position < 1 else None
 
@@ -89,4 +101,6 @@ CHECKS: dict[str, Callable[[Any], Problem]] = {
     "usage": check_usage,
     "survey": check_survey,
     "milestone": check_milestone,
+    "training": check_training,
+    "invoice": check_invoice,
 }

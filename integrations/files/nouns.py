@@ -24,6 +24,8 @@ RowType = type[
     | rows.TicketRow
     | rows.SurveyRow
     | rows.TouchRow
+    | rows.TrainingRow
+    | rows.InvoiceRow
     | rows.MilestoneRow
 ]
 
@@ -239,6 +241,31 @@ NOUNS: dict[str, Noun] = {
             "kind": Field("text", required=True, longest=30),
             "staff": REFERENCE,
             **_ACCOUNT_FACT,
+        },
+    ),
+    "training": Noun(
+        rows.TrainingRow,
+        {
+            "id": ID,
+            "account": ID,
+            "occurred_on": NEEDED_DATE,
+            "topic": ID,
+            "feature": REFERENCE,
+            "attendees": INTEGER,
+            **_ACCOUNT_FACT,
+        },
+    ),
+    "invoice": Noun(
+        rows.InvoiceRow,
+        {
+            "id": ID,
+            "account": ID,
+            "issued_on": NEEDED_DATE,
+            "due_on": NEEDED_DATE,
+            "paid_on": DATE,
+            "amount": DECIMAL,
+            "currency": CURRENCY,
+            "available_on": DATE,
         },
     ),
 }

@@ -204,6 +204,35 @@ class TouchRow:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingRow:
+    """A product training that people of the account attended; `feature` as usage names what was taught."""
+
+    id: str
+    account: str
+    occurred_on: date
+    topic: str
+    feature: str | None = None
+    attendees: int = 1
+    contact: str | None = None
+    text: str | None = None
+    available_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceRow:
+    """An invoice that the account was sent; `due_on` is the last day on which its payment is in time."""
+
+    id: str
+    account: str
+    issued_on: date
+    due_on: date
+    paid_on: date | None = None
+    amount: Decimal | None = None
+    currency: str | None = None
+    available_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class MilestoneRow:
     """A step of the onboarding plan that a deal opened."""
 

@@ -21,12 +21,14 @@ from app.domain.contracts import (
 from app.domain.features import (
     AttributeFacts,
     Facts,
+    InvoiceFacts,
     LineFacts,
     MilestoneFacts,
     Spells,
     SurveyFacts,
     TicketFacts,
     TouchFacts,
+    TrainingFacts,
     UsageFacts,
 )
 from app.domain.fx import RateTable
@@ -55,6 +57,8 @@ def read_facts(world: World) -> Facts:
         tickets=_tickets(world),
         surveys=_surveys(world),
         touches=_touches(world),
+        trainings=_trainings(world),
+        invoices=_invoices(world),
     )
 
 
@@ -184,6 +188,24 @@ def _surveys(world: World) -> SurveyFacts:
 def _touches(world: World) -> TouchFacts:
     spoke_on = world.touches.occurred_on
     return TouchFacts(world.touches.account, spoke_on, spoke_on, _never(spoke_on))
+
+
+def _trainings(world: World) -> TrainingFacts:
+    held_on = world.trainings.occurred_on
+    return TrainingFacts(world.trainings.account, held_on, held_on, _never(held_on))
+
+
+def _invoices(world: World) -> InvoiceFacts:
+    bills = world.invoices
+    return InvoiceFacts(
+        account=bills.account,
+        issued_on=bills.issued_on,
+        due_on=bills.due_on,
+        paid_on=bills.paid_on,
+        available_on=bills.issued_on,
+        paid_available_on=bills.paid_on,
+        replaced_on=_never(bills.issued_on),
+    )
 
 
 def _never(days: Days) -> Days:

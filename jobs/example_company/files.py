@@ -1,4 +1,4 @@
-"""The world as the files that a CRM, a product, a help desk and a survey tool would export.
+"""The world as the files that a CRM, a product, a help desk, a survey tool, an academy and a billing system export.
 
 The mapping `example_company` reads them as a backfill. They hold what such systems know, and nothing of
 the truth: no quality, no engagement, no decision that was not told.
@@ -15,7 +15,7 @@ import numpy as np
 from app.domain.months import Days
 from jobs.example_company import names
 from jobs.example_company.company import ADD_ONS, CHANNELS, MINOR_DIGITS, PLANS, REPORTING_CURRENCY, SEGMENTS
-from jobs.example_company.signals import FEATURES, MILESTONES, TOUCH_KINDS
+from jobs.example_company.signals import FEATURES, MILESTONES, TOPICS, TOUCH_KINDS
 from jobs.example_company.world import World
 
 Cell = str | int
@@ -56,6 +56,8 @@ def write_files(world: World, folder: Path) -> tuple[Path, ...]:
         "tickets.csv": ("ticket_id,account_id,opened_on,closed_on,priority,escalated,subject", _tickets(world)),
         "surveys.csv": ("answer_id,account_id,answered_on,kind,score,comment", _surveys(world)),
         "touches.csv": ("touch_id,account_id,occurred_on,kind,staff", _touches(world)),
+        "trainings.csv": ("training_id,account_id,held_on,topic,feature,attendees", _trainings(world)),
+        "invoices.csv": ("invoice_id,account_id,issued_on,due_on,paid_on,amount,currency", _invoices(world)),
     }
     return tuple(_write(folder / name, header=header, rows=rows) for name, (header, rows) in exports.items())
 
@@ -186,6 +188,23 @@ def _touches(world: World) -> Iterator[Sequence[Cell]]:
     rows = zip(touches.account.tolist(), _iso(touches.occurred_on), touches.kind.tolist(), strict=True)
     for number, (account, occurred_on, kind) in enumerate(rows, start=1):
         yield f"C{number:06d}", account_code(account), occurred_on, TOUCH_KINDS[kind], _staff_code(csm[account])
+
+
+def _trainings(world: World) -> Iterator[Sequence[Cell]]:
+    held = world.trainings
+    rows = zip(
+        held.account.tolist(), _iso(held.occurred_on), held.feature.tolist(), held.attendees.tolist(), strict=True
+    )
+    for number, (account, held_on, feature, attendees) in enumerate(rows, start=1):
+        yield f"L{number:06d}", account_code(account), held_on, TOPICS[feature], FEATURES[feature], attendees
+
+
+def _invoices(world: World) -> Iterator[Sequence[Cell]]:
+    bills, currency = world.invoices, world.history.profile.currency
+    days = zip(_iso(bills.issued_on), _iso(bills.due_on), _iso(bills.paid_on), strict=True)
+    rows = zip(bills.account.tolist(), days, bills.amount_minor.tolist(), strict=True)
+    for number, (account, when, minor) in enumerate(rows, start=1):
+        yield f"B{number:06d}", account_code(account), *when, _amount(minor, currency[account]), currency[account]
 
 
 def _deal_code(number: int) -> str:

@@ -14,6 +14,7 @@ from jobs.example_company.history import History
 FEATURES = ("reports", "approvals", "imports", "api")
 MILESTONES = (("Kick-off", 7), ("Data imported", 21), ("Team trained", 35), ("Live", 60), ("First review", 90))
 TOUCH_KINDS = ("call", "meeting", "mail", "review")
+TOPICS = ("Reports for beginners", "Approvals in practice", "Importing data", "First steps with the API")  # by feature
 ONE_DAY = np.timedelta64(1, "D")
 NAT = np.datetime64("NaT", "D")
 
@@ -59,6 +60,14 @@ class Touches:
     account: Ints
     occurred_on: Days
     kind: Ints  # index into TOUCH_KINDS
+
+
+@dataclass(frozen=True, slots=True)
+class Trainings:
+    account: Ints
+    occurred_on: Days
+    feature: Ints  # index into FEATURES: what was taught
+    attendees: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,3 +174,18 @@ def draw_touches(history: History, days: AccountDays, *, rng: np.random.Generato
     a_day = np.array([1 / 60, 1 / 30, 1 / 14])[history.profile.segment][days.account] * np.is_busday(days.day)
     row = np.flatnonzero(rng.random(len(a_day)) < a_day)
     return Touches(days.account[row], days.day[row], rng.choice(len(TOUCH_KINDS), len(row), p=[0.35, 0.2, 0.35, 0.1]))
+
+
+def draw_trainings(history: History, days: AccountDays, *, rng: np.random.Generator) -> Trainings:
+    """Most often in the first quarter, later about once a year; who likes the product comes more often."""
+    diary, cell = history.diary, days.cell
+    is_new = diary.tenure.ravel()[cell] < 3
+    a_day = np.where(is_new, 1 / 50, 1 / 260) * np.exp(0.3 * diary.engagement.ravel()[cell]) * np.is_busday(days.day)
+    row = np.flatnonzero(rng.random(len(a_day)) < a_day)
+    people = diary.people.ravel()[cell[row]]
+    return Trainings(
+        account=days.account[row],
+        occurred_on=days.day[row],
+        feature=rng.choice(len(FEATURES), len(row), p=[0.4, 0.3, 0.2, 0.1]),
+        attendees=1 + rng.poisson(0.15 * people),
+    )

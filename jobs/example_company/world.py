@@ -5,6 +5,7 @@ from datetime import date
 
 import numpy as np
 
+from jobs.example_company.billing import Invoices, draw_invoices
 from jobs.example_company.company import FOUNDED_ON
 from jobs.example_company.history import History, live_through
 from jobs.example_company.signals import (
@@ -12,11 +13,13 @@ from jobs.example_company.signals import (
     Surveys,
     Tickets,
     Touches,
+    Trainings,
     Usage,
     draw_milestones,
     draw_surveys,
     draw_tickets,
     draw_touches,
+    draw_trainings,
     draw_usage,
     lay_out_days,
 )
@@ -31,6 +34,8 @@ class World:
     tickets: Tickets
     surveys: Surveys
     touches: Touches
+    trainings: Trainings
+    invoices: Invoices
 
     @property
     def as_of(self) -> date:
@@ -43,6 +48,7 @@ def simulate(seed: int, *, accounts: int = 400, months: int = 48, founded_on: da
     history = live_through(seed, accounts=accounts, months=months, founded_on=founded_on)
     days = lay_out_days(history)
     usage_rng, plan_rng, desk_rng, survey_rng, touch_rng = np.random.default_rng([seed, 2]).spawn(5)
+    training_rng, billing_rng = np.random.default_rng([seed, 5]).spawn(2)
     tickets = draw_tickets(history, days, rng=desk_rng)
     return World(
         seed=seed,
@@ -52,4 +58,6 @@ def simulate(seed: int, *, accounts: int = 400, months: int = 48, founded_on: da
         tickets=tickets,
         surveys=draw_surveys(history, days, tickets=tickets, rng=survey_rng),
         touches=draw_touches(history, days, rng=touch_rng),
+        trainings=draw_trainings(history, days, rng=training_rng),
+        invoices=draw_invoices(history, billing_rng),
     )

@@ -7,12 +7,14 @@ import numpy as np
 from app.domain.features import (
     AttributeFacts,
     Facts,
+    InvoiceFacts,
     LineFacts,
     MilestoneFacts,
     Spells,
     SurveyFacts,
     TicketFacts,
     TouchFacts,
+    TrainingFacts,
     UsageFacts,
 )
 from app.domain.months import add_months
@@ -55,9 +57,9 @@ def random_facts(seed, accounts=6, whole_amounts=True):
         started_on=np.concatenate([start, end[back] + np.timedelta64(33, "D")]),
         ended_on=np.concatenate([end, np.full(len(back), NAT)]),
         churned=np.concatenate([~np.isnat(end), np.zeros(len(back), bool)]),
+        cause=np.full(accounts + len(back), -1),
     )
     of = np.concatenate([np.arange(len(spells.account)), rng.integers(0, len(spells.account), 8)])
-        cause=np.full(accounts + len(back), -1),
     starts = spells.started_on[of] + (
         rng.integers(0, 90, len(of)) * (np.arange(len(of)) >= len(spells.account))
     ).astype("timedelta64[D]")
@@ -102,6 +104,16 @@ def random_facts(seed, accounts=6, whole_amounts=True):
     spoke = day(60, 154)
     heard = late(spoke)
     touches = TouchFacts(rng.integers(0, accounts, 60), spoke, heard, replaced(heard))
+    held = day(20, 155)
+    heard = late(held)
+    trainings = TrainingFacts(rng.integers(0, accounts, 20), held, heard, replaced(heard))
+    issued = day(70, 156)
+    payable = issued + rng.integers(0, 40, 70).astype("timedelta64[D]")
+    paid = np.where(rng.random(70) < 0.8, payable + rng.integers(-20, 60, 70).astype("timedelta64[D]"), NAT)
+    heard = late(issued)
+    invoices = InvoiceFacts(
+        rng.integers(0, accounts - 1, 70), issued, payable, paid, heard, late(paid), replaced(heard)
+    )  # the last account is never sent one
     versions = day(12)
     heard = np.concatenate([start, late(versions)])
     attributes = AttributeFacts(
@@ -125,4 +137,6 @@ def random_facts(seed, accounts=6, whole_amounts=True):
         tickets=tickets,
         surveys=surveys,
         touches=touches,
+        trainings=trainings,
+        invoices=invoices,
     )

@@ -121,7 +121,10 @@ class SlowProgram:
             | self.onboarding(account, year)
             | self.support(account, row)
             | self.surveys(account, year)
-            | (self.contact(account, row) | self.levels(account))
+            | self.contact(account, row)
+            | self.trainings(account, row)
+            | self.invoices(account)
+            | self.levels(account)
         )
 
     def onboarding(self, account, year):
@@ -173,6 +176,26 @@ class SlowProgram:
             last = max(last, row["start"], min(r["occurred_on"] for r in touches))
             return {"days_since_contact": min((self.L - last).days, 180)}
         return {}
+
+    def trainings(self, account, row):
+        held, since = self.rows("trainings", "occurred_on", "available_on"), add_months(self.L, -12)
+        in_use = any((self.L - r["occurred_on"]).days <= 180 for r in held)
+        if not in_use or max(since, row["start"]) < min(r["occurred_on"] for r in held):
+            return {}
+        own = [r for r in self.standing(held) if r["account"] == account and r["occurred_on"] >= since]
+        return {"trainings_12m": len(own)}
+
+    def invoices(self, account):
+        bills = self.rows("invoices", "issued_on", "available_on")
+        for r in bills:
+            if r["paid_on"] and max(r["paid_on"], r["paid_available_on"]) >= self.L:
+                r["paid_on"] = None
+        own = [r for r in self.standing(bills) if r["account"] == account]
+        last = max([r["issued_on"] for r in bills] + [r["paid_on"] for r in bills if r["paid_on"]], default=None)
+        if not last or (self.L - last).days > 45 or not own:
+            return {}
+        unpaid = [r["due_on"] for r in own if not r["paid_on"] and add_months(self.L, -12) <= r["due_on"] < self.L]
+        return {"overdue_days": min((self.L - min(unpaid)).days, 90) if unpaid else 0}
 
     def levels(self, account):
         result = {}

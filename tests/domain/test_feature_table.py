@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from app.domain.feature_catalog import FEATURES, feature_specs
 from app.domain.feature_table import build_features
+from app.domain.features import InvoiceFacts, LineFacts, Spells, TrainingFacts
 from tests.domain.awkward_facts import AS_OF, NAT, days, landmarks_before, random_facts
 
 
@@ -51,6 +52,9 @@ def replace_after(facts, cut, rng):
         stops_on=np.where(lines.stops_on > cut, NAT, lines.stops_on),
     )
     ended = spells.ended_on > cut
+    bills = facts.invoices
+    unheard = (bills.paid_available_on >= cut) | (bills.paid_on >= cut)
+    bills = dataclasses.replace(bills, paid_on=np.where(unheard, bills.paid_on + np.timedelta64(9, "D"), bills.paid_on))
     return dataclasses.replace(
         facts,
         spells=dataclasses.replace(
@@ -63,6 +67,8 @@ def replace_after(facts, cut, rng):
         tickets=disturb(facts.tickets, "opened_on", "available_on"),
         surveys=disturb(facts.surveys, "answered_on", "available_on"),
         touches=disturb(facts.touches, "occurred_on", "available_on"),
+        trainings=disturb(facts.trainings, "occurred_on", "available_on"),
+        invoices=disturb(bills, "issued_on", "available_on"),
     )
 
 
@@ -89,7 +95,8 @@ def test_the_order_of_the_facts_does_not_change_a_byte(whole_amounts):
     facts = random_facts(11, whole_amounts=whole_amounts)
     rng = np.random.default_rng(0)
     shuffled = {}
-    for kind in ("lines", "attributes", "usage", "milestones", "tickets", "surveys", "touches"):
+    kinds = ("lines", "attributes", "usage", "milestones", "tickets", "surveys", "touches", "trainings", "invoices")
+    for kind in kinds:
         table = getattr(facts, kind)
         names = [f.name for f in dataclasses.fields(table)]
         order = rng.permutation(len(getattr(table, names[0])))
@@ -114,7 +121,7 @@ def test_without_any_feed_only_the_commercial_features_are_known():
     facts = random_facts(3)
     feeds = {
         kind: dataclasses.replace(feed, **{f.name: getattr(feed, f.name)[:0] for f in dataclasses.fields(feed)})
-        for kind in ("usage", "milestones", "tickets", "surveys", "touches")
+        for kind in ("usage", "milestones", "tickets", "surveys", "touches", "trainings", "invoices")
         if (feed := getattr(facts, kind))
     }
     facts = dataclasses.replace(facts, **feeds)
@@ -135,6 +142,71 @@ def test_a_feed_that_died_makes_its_features_missing_and_not_zero():
     dead = table.landmark == np.datetime64("2024-06-01")
     assert np.isnan(level[dead]).all()
     assert not np.isnan(level[~dead]).all()
+
+
+def without(facts, *kinds):
+    empty = {
+        kind: dataclasses.replace(table, **{f.name: getattr(table, f.name)[:0] for f in dataclasses.fields(table)})
+        for kind in kinds
+        if (table := getattr(facts, kind))
+    }
+    return dataclasses.replace(facts, **empty)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("trainings", "trainings_12m"), ("invoices", "overdue_days")])
+def test_what_a_company_never_recorded_has_no_column_and_changes_no_other(kind, name):
+    facts, landmarks = random_facts(7), landmarks_before(AS_OF[0])
+    whole, part = build_features(facts, landmarks), build_features(without(facts, kind), landmarks)
+    assert set(whole.names) - set(part.names) == {name}
+    kept = [whole.names.index(each) for each in part.names]
+    assert whole.values[:, kept].tobytes() == part.values.tobytes()
+
+
+def one_account(facts):
+    """The first account alone, a customer from the first day of 2023 on, and nothing but its invoices and trainings."""
+    facts = without(facts, "usage", "milestones", "tickets", "surveys", "touches", "attributes")
+    first = {"account": np.zeros(1, int), "started_on": days("2023-01-01"), "ended_on": days("NaT")}
+    spells = Spells(**first, number=np.ones(1, int), churned=np.zeros(1, bool), cause=np.full(1, -1))
+    lines = LineFacts(
+        account=np.zeros(1, int),
+        starts_on=days("2023-01-01"),
+        stops_on=days("NaT"),
+        term_months=np.array([12]),
+        non_cancellable=np.zeros(1, bool),
+        mrr=np.array([100.0]),
+        seats=np.array([np.nan]),
+        available_on=days("2022-12-01"),
+        replaced_on=days("NaT"),
+    )
+    return dataclasses.replace(facts, spells=spells, lines=lines)
+
+
+def test_an_invoice_is_overdue_from_the_day_after_it_was_due_until_its_payment_is_known():
+    invoices = InvoiceFacts(
+        account=np.zeros(3, int),
+        issued_on=days("2024-01-01", "2024-02-01", "2024-03-01"),
+        due_on=days("2024-01-31", "2024-03-02", "2024-03-31"),
+        paid_on=days("2024-03-10", "2024-02-20", "NaT"),
+        available_on=days("2024-01-01", "2024-02-01", "2024-03-01"),
+        paid_available_on=days("2024-03-12", "2024-02-20", "NaT"),
+        replaced_on=days("NaT", "NaT", "NaT"),
+    )
+    facts = dataclasses.replace(one_account(random_facts(0)), invoices=invoices)
+    on = days("2024-01-01", "2024-01-31", "2024-02-01", "2024-03-12", "2024-03-13", "2024-04-01", "2024-05-01")
+    table = build_features(facts, on)
+    overdue = table.values[:, table.names.index("overdue_days")].tolist()
+    # Nothing heard of before the second of January, nor for more than 45 days in May.
+    assert [None if np.isnan(days) else days for days in overdue] == [None, 0, 1, 41, 0, 1, None]
+
+
+def test_trainings_are_counted_for_twelve_months_and_unknown_before_the_first_on_record():
+    held = days("2023-01-01", "2023-03-01", "2023-08-15")
+    trainings = TrainingFacts(np.zeros(3, int), held, held, days("NaT", "NaT", "NaT"))
+    facts = dataclasses.replace(one_account(random_facts(0)), trainings=trainings)
+    table = build_features(facts, days("2023-01-01", "2023-03-02", "2024-01-02", "2024-02-11", "2024-02-12"))
+    counts = table.values[:, table.names.index("trainings_12m")].tolist()
+    # On the last day the newest is 181 days old: nobody is taken to be untrained where nobody records it any more.
+    assert [None if np.isnan(count) else count for count in counts] == [None, 2, 2, 2, None]
 
 
 def test_no_facts_and_no_landmarks_give_an_empty_table():

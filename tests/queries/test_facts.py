@@ -16,24 +16,27 @@ from app.domain.features import Facts
 from app.queries.facts import Known, load_facts
 from app.queries.settings import CompanySettings
 from app.services.accounts import record_accounts
+from app.services.billing import record_invoices
 from app.services.changes import recording
 from app.services.churn import record_churn
 from app.services.deals import record_deals
 from app.services.onboarding import record_milestones
 from app.services.products import record_products
 from app.services.sources import Source
-from app.services.success import record_surveys, record_tickets, record_touches
+from app.services.success import record_surveys, record_tickets, record_touches, record_trainings
 from integrations.files.rows import (
     AccountRow,
     ChurnRow,
     ClosedDeal,
     DealRow,
+    InvoiceRow,
     LineRow,
     MilestoneRow,
     ProductRow,
     SurveyRow,
     TicketRow,
     TouchRow,
+    TrainingRow,
 )
 
 ACCOUNTS = ("A", "B", "C")
@@ -42,6 +45,8 @@ STEP = MilestoneRow("A1", 1, "Kick-off", due_on=date(2025, 2, 10))
 TICKET = TicketRow("t1", "A", opened_on=date(2025, 2, 20))
 ANSWER = SurveyRow("s1", "A", answered_on=date(2025, 2, 20), kind="nps", score=9)
 TOUCH = TouchRow("c1", "A", occurred_on=date(2025, 2, 20), kind="call")
+COURSE = TrainingRow("l1", "A", occurred_on=date(2025, 1, 6), topic="Basics", attendees=3)
+BILL = InvoiceRow("b1", "A", issued_on=date(2025, 1, 6), due_on=date(2025, 2, 5), amount=Decimal(1200), currency="USD")
 NOTICE = ChurnRow("n1", effective_on=date(2025, 7, 1), deal="A1", given_on=date(2025, 4, 20))
 
 
@@ -61,9 +66,16 @@ STORY: tuple[Told, ...] = (
     (date(2025, 1, 6), record_deals, [deal(f"{name}1", date(2025, 1, 6)) for name in ACCOUNTS]),
     (date(2025, 1, 6), record_tickets, [replace(TICKET, id="t0", account="C", opened_on=date(2025, 1, 5))]),
     (date(2025, 1, 7), record_milestones, [STEP, replace(STEP, deal="B1"), replace(STEP, deal="C1")]),
+    (date(2025, 1, 7), record_trainings, [COURSE, replace(COURSE, id="l2", account="B")]),
+    (date(2025, 1, 8), record_invoices, [BILL, replace(BILL, id="b2", account="B", due_on=date(2025, 1, 20))]),
     (date(2025, 2, 21), record_tickets, [TICKET, replace(TICKET, id="t2", account="B")]),
     (date(2025, 2, 21), record_surveys, [ANSWER, replace(ANSWER, id="s2", account="B")]),
     (date(2025, 2, 21), record_touches, [TOUCH, replace(TOUCH, id="c2", account="B")]),
+    # A training was another account's, a payment is heard of late, a credit note is owed by nobody.
+    (date(2025, 2, 22), record_invoices, [replace(BILL, id="b4", account="C", issued_on=date(2025, 2, 6))]),
+    (date(2025, 2, 24), record_trainings, [replace(COURSE, account="C")]),
+    (date(2025, 3, 4), record_invoices, [replace(BILL, paid_on=date(2025, 2, 28))]),
+    (date(2025, 3, 5), record_invoices, [replace(BILL, id="b3", account="B", amount=Decimal(-90))]),
     # Done late, escalated late, corrected, moved to another segment from the first day on.
     (date(2025, 3, 10), record_milestones, [replace(STEP, done_on=date(2025, 3, 9))]),
     (date(2025, 3, 11), record_milestones, [replace(STEP, deal="B1", due_on=date(2025, 4, 30))]),
@@ -71,6 +83,7 @@ STORY: tuple[Told, ...] = (
     (date(2025, 3, 21), record_surveys, [replace(ANSWER, answered_on=date(2025, 2, 19), score=3)]),
     (date(2025, 3, 22), record_touches, [replace(TOUCH, occurred_on=date(2025, 2, 10))]),
     (date(2025, 3, 23), record_accounts, [replace(ALPHA, segment="large")]),
+    (date(2025, 3, 25), record_invoices, [replace(BILL, paid_on=date(2025, 2, 28), amount=Decimal(1300))]),
     # A line grows, a notice is given and moved, a contract is replaced by one that is told late.
     (date(2025, 4, 10), record_deals, [deal("B1", date(2025, 1, 6), amount=Decimal(2400), quantity=Decimal(20))]),
     (date(2025, 4, 20), record_churn, [NOTICE]),
@@ -148,6 +161,11 @@ def test_of_several_versions_the_one_known_on_the_day_counts_alone(engine: Engin
     assert change_of(alpha, "nps") == (9.0, 3.0)
     assert change_of(alpha, "days_since_contact") == (17.0, 91.0)
     assert change_of(alpha, "segment: small") == (1.0, 0.0)
+    courses = [rows_at(facts, date(2025, 2, day)) for day in (24, 25)]
+    assert [[rows[account]["trainings_12m"] for account in (alpha, gamma)] for rows in courses] == [[1, 0], [0, 1]]
+    bills = [rows_at(facts, date(2025, *day)) for day in ((2, 20), (3, 4), (3, 5), (3, 30))]
+    assert [rows[alpha]["overdue_days"] for rows in bills] == [15, 27, 0, 0]
+    assert [rows[beta]["overdue_days"] for rows in bills] == [31, 43, 44, 69]
     assert [change_of(each, "mrr") for each in (alpha, beta, gamma)] == [
         ("100.0", "100.0"),
         ("100.0", "200.0"),

@@ -14,22 +14,24 @@ from sqlalchemy.orm import Session
 from app.db import transaction
 from app.errors import Invalid
 from app.models.accounts import AccountVersion, Assignment
+from app.models.billing import Invoice
 from app.models.contracts import ContractLineVersion
 from app.models.deals import DealOwner, DealVersion
 from app.models.persons import FreeText, Person
 from app.models.products import ProductPrice, ProductVersion
-from app.models.success import Milestone, OnboardingPlan, OnboardingTemplate, TemplateMilestone, Ticket
+from app.models.success import Milestone, OnboardingPlan, OnboardingTemplate, TemplateMilestone, Ticket, Training
 from app.models.usage import UsageDay
 from app.models.versions import Change
 from app.services.accounts import record_accounts
+from app.services.billing import record_invoices
 from app.services.changes import recording
 from app.services.churn import record_churn
 from app.services.deals import record_closed_deal, record_deals
 from app.services.onboarding import record_milestones
-from app.services.persons import record_persons
+from app.services.persons import record_persons, unknown_account
 from app.services.products import record_products
-from app.services.sources import Recorded, Source
-from app.services.success import record_tickets
+from app.services.sources import Recorded, Refusal, Source
+from app.services.success import record_tickets, record_trainings
 from app.services.usage import RecordedUsage, record_usage
 from app.services.versions import Outcome
 from integrations.files.rows import (
@@ -38,11 +40,13 @@ from integrations.files.rows import (
     ClosedDeal,
     ContactRow,
     DealRow,
+    InvoiceRow,
     LineRow,
     MilestoneRow,
     ProductRow,
     StaffRow,
     TicketRow,
+    TrainingRow,
     UsageDayRow,
 )
 
@@ -264,3 +268,34 @@ def test_of_two_notices_the_earlier_end_counts_since_it_was_known(session: Sessi
     line = select(ContractLineVersion.ends_on, ContractLineVersion.available_at)
     found = session.execute(line.where(ContractLineVersion.superseded_change_id.is_(None))).one()
     assert tuple(found) == (date(2024, 6, 30), datetime(2024, 6, 12, tzinfo=UTC))
+
+
+def test_an_invoice_is_one_thing_its_payment_is_known_once_and_its_money_is_exact(
+    session: Session, record: Record
+) -> None:
+    bill = InvoiceRow("b1", "A", date(2025, 12, 1), date(2025, 12, 31), amount=Decimal("1200.005"), currency="USD")
+    paid = replace(bill, paid_on=date(2025, 12, 30))
+    assert record(record_invoices, [bill, replace(bill, id="b2", account="Z")]) == Recorded(
+        Outcome(added=1), (Refusal(1, "account", unknown_account("Z")),)
+    )
+    assert record(record_invoices, [paid]).outcome == Outcome(changed=1)
+    later = replace(LIVE, now=NOON.replace(month=3))
+    assert record(record_invoices, [paid], later).outcome == Outcome(unchanged=1)
+    assert record(record_invoices, [replace(paid, due_on=date(2026, 1, 15))], later).outcome == Outcome(changed=1)
+    versions = session.scalars(select(Invoice).order_by(Invoice.id)).all()
+    assert [(each.paid_on, each.paid_available_at) for each in versions] == [
+        (None, None),
+        (date(2025, 12, 30), NOON),
+        (date(2025, 12, 30), NOON),
+    ]
+    assert {(each.amount_minor, each.currency) for each in versions} == {(120000, "USD")}
+    huge = record(record_invoices, [replace(bill, id="b3", amount=Decimal(10) ** 30)])
+    assert [(each.field, each.reason[:10]) for each in huge.refusals] == [("amount", "1000000000")]
+
+
+def test_a_training_says_what_was_taught_and_how_many_came(session: Session, record: Record) -> None:
+    course = TrainingRow("l1", "A", date(2025, 12, 1), "Basics", feature="reports", attendees=4, text="Went well")
+    assert record(record_trainings, [course]).outcome == Outcome(added=1)
+    assert record(record_trainings, [course]).outcome == Outcome(unchanged=1)
+    kept = session.scalars(select(Training)).one()
+    assert (kept.topic, kept.feature, kept.attendees, kept.available_at) == ("Basics", "reports", 4, NOON)

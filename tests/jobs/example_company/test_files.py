@@ -72,7 +72,17 @@ def test_every_reference_leads_somewhere(read):
     deals = {row["deal_id"] for row in read("deals.csv")}
     skus = {row["sku"] for row in read("products.csv")}
     staff = {row["staff_id"] for row in read("staff.csv")}
-    for name in ("contacts", "deals", "churn_notices", "usage", "tickets", "surveys", "touches"):
+    for name in (
+        "contacts",
+        "deals",
+        "churn_notices",
+        "usage",
+        "tickets",
+        "surveys",
+        "touches",
+        "trainings",
+        "invoices",
+    ):
         assert {row["account_id"] for row in read(f"{name}.csv")} <= accounts, name
     for name in ("deal_lines", "milestones"):
         assert {row["deal_id"] for row in read(f"{name}.csv")} <= deals, name
@@ -100,6 +110,8 @@ def test_the_files_tell_of_the_past_alone(world, read):
         "tickets": ["opened_on", "closed_on"],
         "surveys": ["answered_on"],
         "touches": ["occurred_on"],
+        "trainings": ["held_on"],
+        "invoices": ["issued_on", "paid_on"],
     }
     for name, columns in dated.items():
         for row in read(f"{name}.csv"):

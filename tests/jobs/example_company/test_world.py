@@ -95,6 +95,8 @@ def test_no_notice_contradicts_the_contracts(world):
 def test_nothing_is_recorded_of_the_day_as_of_or_later(world, facts):
     as_of = np.datetime64(world.as_of)
     days = [facts.usage.day, facts.tickets.opened_on, facts.surveys.answered_on, facts.touches.occurred_on]
+    days += [facts.trainings.occurred_on, facts.invoices.issued_on]
+    days += [facts.invoices.paid_on[~np.isnat(facts.invoices.paid_on)]]
     days += [facts.lines.available_on, facts.milestones.done_on[~np.isnat(facts.milestones.done_on)]]
     assert all(day.max() < as_of for day in days)
     assert max(notice.given_on for notice in world.history.ledger.notices) < world.as_of

@@ -189,6 +189,13 @@ def test_no_page_is_wider_than_the_screen(browser: Browser, address: str, width:
     context.close()
 
 
+def test_on_a_small_screen_no_word_of_a_table_is_broken(at_work: Page) -> None:
+    at_work.set_viewport_size({"width": 390, "height": 844})
+    for path in PATHS:
+        at_work.goto(path)
+        assert at_work.evaluate(BROKEN) == [], path
+
+
 def test_language_and_theme_are_chosen_once_and_stay(at_work: Page) -> None:
     at_work.locator("details.user-menu summary").click()
     at_work.get_by_role("button", name="日本語").click()
@@ -291,6 +298,20 @@ PALE = """() => {
         if (!own || !node.checkVisibility() || node.closest('canvas, .visually-hidden')) continue;
         const [a, b] = [light(parse(getComputedStyle(node).color)), light(ground(node))].sort((x, y) => y - x);
         if ((a + 0.05) / (b + 0.05) < 4.5) found.push(node.className + ': ' + node.textContent.trim().slice(0, 40));
+    }
+    return found;
+}"""
+BROKEN = """() => {
+    const found = [];
+    const texts = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
+    for (let node = texts.nextNode(); node; node = texts.nextNode()) {
+        if (!node.parentElement.closest('td, th') || !node.parentElement.checkVisibility()) continue;
+        for (const word of node.data.matchAll(/\\p{L}+/gu)) {
+            const range = document.createRange();
+            range.setStart(node, word.index);
+            range.setEnd(node, word.index + word[0].length);
+            if (new Set([...range.getClientRects()].map((part) => part.top)).size > 1) found.push(word[0]);
+        }
     }
     return found;
 }"""

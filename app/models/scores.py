@@ -106,20 +106,25 @@ class Score(Base):
     )
 
 
-class NewCustomerCurve(Base):
-    """What is to be expected of a customer of a segment that begins now, by contract: curves as of `Score`."""
+class NewCustomers(Base):
+    """What one customer of a group that begins now is to bring: as `GroupDraws`, but of one, from tenure 0.
 
-    __tablename__ = "new_customer_curves"
+    It is the mean of those that began in the last 12 months, as they were in their first month.
+    """
+
+    __tablename__ = "new_customers"
 
     run_id: Mapped[int] = mapped_column(ForeignKey("model_runs.id"), primary_key=True)
     group_by: Mapped[str] = mapped_column(String(30), primary_key=True)  # all, segment, channel
     group: Mapped[str] = mapped_column("group_name", String(200), primary_key=True)
-    accounts: Mapped[int]  # those that began in the last year, whose mean this is
-    mrr_minor: Mapped[int] = mapped_column(BigInteger)  # of one of them, in the run's currency
-    retention: Mapped[bytes] = mapped_column(LargeBinary)
-    retention_lower: Mapped[bytes] = mapped_column(LargeBinary)
-    retention_upper: Mapped[bytes] = mapped_column(LargeBinary)
-    supported_months: Mapped[int]
+    accounts: Mapped[int]  # whose mean this is
+    mrr_minor: Mapped[float]  # of one of them, in the run's currency
+    began: Mapped[dict[str, int]] = mapped_column(JSON)  # how many accounts began in each calendar month, "2026-03"
+    months: Mapped[int]
+    expected: Mapped[bytes] = mapped_column(LargeBinary)  # months, float64: MRR x R, the mean over the accounts
+    expected_expansion: Mapped[bytes] = mapped_column(LargeBinary)
+    extrapolated: Mapped[bytes] = mapped_column(LargeBinary)
+    draws: Mapped[bytes] = mapped_column(LargeBinary)  # draws x months, float32
 
 
 class Backtest(Base):

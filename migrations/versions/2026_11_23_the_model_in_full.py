@@ -68,18 +68,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id", "kind", "origin", "way", name=op.f("pk_backtests")),
     )
     op.create_table(
-        "new_customer_curves",
+        "new_customers",
         sa.Column("run_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("group_by", sa.String(length=30), nullable=False),
         sa.Column("group_name", sa.String(length=200), nullable=False),
         sa.Column("accounts", sa.Integer(), nullable=False),
-        sa.Column("mrr_minor", sa.BigInteger(), nullable=False),
-        sa.Column("retention", sa.LargeBinary(), nullable=False),
-        sa.Column("retention_lower", sa.LargeBinary(), nullable=False),
-        sa.Column("retention_upper", sa.LargeBinary(), nullable=False),
-        sa.Column("supported_months", sa.Integer(), nullable=False),
-        sa.ForeignKeyConstraint(["run_id"], ["model_runs.id"], name=op.f("fk_new_customer_curves_run_id")),
-        sa.PrimaryKeyConstraint("run_id", "group_by", "group_name", name=op.f("pk_new_customer_curves")),
+        sa.Column("mrr_minor", sa.Double(), nullable=False),
+        sa.Column("began", sa.JSON(), nullable=False),
+        sa.Column("months", sa.Integer(), nullable=False),
+        sa.Column("expected", sa.LargeBinary(), nullable=False),
+        sa.Column("expected_expansion", sa.LargeBinary(), nullable=False),
+        sa.Column("extrapolated", sa.LargeBinary(), nullable=False),
+        sa.Column("draws", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["model_runs.id"], name=op.f("fk_new_customers_run_id")),
+        sa.PrimaryKeyConstraint("run_id", "group_by", "group_name", name=op.f("pk_new_customers")),
     )
     op.create_table(
         "health_overrides",
@@ -232,7 +234,7 @@ def downgrade() -> None:
     )
     op.drop_index(op.f("ix_health_overrides_account_id"), table_name="health_overrides")
     op.drop_table("health_overrides")
-    op.drop_table("new_customer_curves")
+    op.drop_table("new_customers")
     op.drop_table("backtests")
     op.drop_index(
         "uq_acquisition_costs_current",

@@ -27,26 +27,33 @@ class Sort:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The last row of a page: the value it was sorted by (None: it had none), its key, and the run it was read from."""
+    """The last row of a page: the value it was sorted by (None: it had none), its key, and the run it was read from.
+
+    In a list that orders rows of one value by something else before their keys, `rank` is that.
+    """
 
     sort: Sort
     value: Any
     account_id: int
     run_id: int | None
+    rank: int | None = None
 
 
 def encode_cursor(position: Position) -> str:
     value = position.value.isoformat() if isinstance(position.value, date) else position.value
-    content = json.dumps([position.sort.text, value, position.account_id, position.run_id], separators=(",", ":"))
-    return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
+    content = [position.sort.text, value, position.account_id, position.run_id]
+    if position.rank is not None:
+        content.append(position.rank)
+    text = json.dumps(content, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str, *, sort: Sort) -> Position:
     """The position that `encode_cursor` wrote for the same sort; Invalid for anything else."""
     try:
         content = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
-        said, value, account_id, run_id = content
-        position = Position(sort, _typed(value, sort), _key(account_id), None if run_id is None else _key(run_id))
+        said, value, account_id, run_id, rank = content if len(content) == 5 else [*content, None]
+        position = Position(sort, _typed(value, sort), _key(account_id), _optional_key(run_id), _optional_key(rank))
     except (binascii.Error, ValueError, TypeError, RecursionError):
         raise Invalid(BAD_CURSOR, {"cursor": [BAD_CURSOR]}) from None
     if said != sort.text:
@@ -58,6 +65,10 @@ def _key(value: Any) -> int:
     if type(value) is not int or not 0 < value <= LARGEST_KEY:
         raise ValueError
     return value
+
+
+def _optional_key(value: Any) -> int | None:
+    return None if value is None else _key(value)
 
 
 def _typed(value: Any, sort: Sort) -> Any:

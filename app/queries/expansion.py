@@ -6,10 +6,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, case, func, select, tuple_
 from sqlalchemy.orm import Session
 
-from app.domain.expansion_moves import UNDO, UNDO_WITHIN, actions_from
+from app.domain.expansion_moves import LIKELIHOODS, UNDO, UNDO_WITHIN, actions_from
 from app.domain.money import Money, minor_digits
 from app.errors import Invalid, NotFound
 from app.models.accounts import AccountVersion, ExternalId
@@ -23,6 +23,8 @@ from app.queries.known import valid_on
 from app.queries.settings import load_company_settings
 
 DEARER_FIRST = Sort("worth", is_descending=True)
+RANKS = {likelihood: rank for rank, likelihood in enumerate(reversed(LIKELIHOODS), start=1)}
+"""The likelier, the higher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,26 +117,28 @@ class OpportunityTotals:
 
 
 def list_opportunities(session: Session, asked: OpportunityQuery, *, today: date) -> OpportunityPage:
-    """A page of opportunities, by worth or by the day they were flagged on; ties go by id.
+    """A page of opportunities, by worth or by the day they were flagged on; ties go by likelihood, then by id.
 
     Raises Invalid for a cursor that is none of this list's.
     """
     row, sort = ExpansionOpportunity, asked.sort
+    rank = case(RANKS, value=row.likelihood)
     column = row.amount_minor if sort.name == "worth" else row.flagged_on
     statement = _opportunities(today).where(*_conditions(session, asked.filter, today=today)).limit(asked.limit + 1)
     if asked.cursor:
         after = decode_cursor(asked.cursor, sort=sort)
-        if after.value is None:
+        if after.value is None or after.rank is None:
             raise Invalid("This cursor is none of this list's; take it unchanged from the Link header.")
-        here, there = tuple_(column, row.id), tuple_(after.value, after.account_id)
+        here, there = tuple_(column, rank, row.id), tuple_(after.value, after.rank, after.account_id)
         statement = statement.where(here < there if sort.is_descending else here > there)
-    order = (column.desc(), row.id.desc()) if sort.is_descending else (column, row.id)
+    order = (column.desc(), rank.desc(), row.id.desc()) if sort.is_descending else (column, rank, row.id)
     found = [_opportunity(each) for each in session.execute(statement.order_by(*order))]
     if len(found) <= asked.limit:
         return OpportunityPage(found, None)
     last = found[asked.limit - 1]
     value: Any = last.worth.minor if sort.name == "worth" else last.flagged_on
-    return OpportunityPage(found[: asked.limit], encode_cursor(Position(sort, value, last.id, None)))
+    after_last = Position(sort, value, last.id, None, RANKS[last.likelihood])
+    return OpportunityPage(found[: asked.limit], encode_cursor(after_last))
 
 
 def find_opportunity(session: Session, opportunity_id: int, *, now: datetime) -> OpportunityDetail:

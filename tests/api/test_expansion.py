@@ -75,6 +75,23 @@ def test_the_dearest_come_first_with_all_that_the_message_said(ask: Ask) -> None
     }
 
 
+@pytest.mark.parametrize("limit", [1, 2, 100])
+def test_of_equal_worth_the_likelier_come_first_also_across_pages(company: Application, ask: Ask, limit: int) -> None:
+    Nights(company.engine).later().run(
+        *(finding(account, product_id=1, amount_minor=500_00, likelihood="high") for account in (1, 2)),
+        *(finding(account, product_id=1, amount_minor=500_00) for account in (4, 5)),
+    )
+    rows, url = [], f"/expansion-opportunities?min_worth=500&limit={limit}"
+    while url:
+        answer = ask(url)
+        rows += [(item["worth"]["amount"], item["likelihood"], item["id"]) for item in answer.json["data"]]
+        url = answer.headers.get("Link", "").partition(">")[0].removeprefix("</api/v1")
+    assert [row[:2] for row in rows] == [
+        ("900.00", "high"), ("700.00", "medium"), *[("500.00", "high")] * 2, *[("500.00", "medium")] * 4
+    ]  # fmt: skip
+    assert [row[2] for row in rows[2:4]] == sorted((row[2] for row in rows[2:4]), reverse=True)
+
+
 @pytest.mark.parametrize("sort", ["-worth", "worth", "-flagged", "flagged"])
 def test_pages_hold_each_one_once_in_the_order_asked_for(ask: Ask, sort: str) -> None:
     whole = ids(ask(f"/expansion-opportunities?sort={sort}"))

@@ -19,7 +19,9 @@ NUMBERS = st.none() | st.floats(-1e15, 1e15) | st.integers(-(2**53), 2**53)
 
 def positions() -> st.SearchStrategy[Position]:
     def of(name: str, values: st.SearchStrategy[Any]) -> st.SearchStrategy[Position]:
-        return st.builds(Position, st.builds(Sort, st.just(name), st.booleans()), values, KEYS, st.none() | KEYS)
+        return st.builds(
+            Position, st.builds(Sort, st.just(name), st.booleans()), values, KEYS, st.none() | KEYS, st.none() | KEYS
+        )
 
     return of("name", TEXT) | of("renewal", st.none() | st.dates()) | of("health", NUMBERS)
 
@@ -65,6 +67,9 @@ def written(content: Any) -> str:
         (written(["renewal", 5, 1, None]), "renewal"),
         (written(["tenure", 2**31, 1, None]), "tenure"),
         (written(["name", "x", 1, "1"]), "name"),
+        (written(["name", "x", 1, None, 0]), "name"),
+        (written(["name", "x", 1, None, "1"]), "name"),
+        (written(["name", "x", 1, None, 1, 1]), "name"),
         (base64.urlsafe_b64encode(b"[" * 3000).decode(), "name"),
     ],
 )

@@ -188,11 +188,10 @@ def test_before_the_first_night_it_says_to_run_one(engine: Engine, tmp_path: Pat
 def test_the_opportunities_of_the_night_are_listed_by_worth(client: FlaskClient, company_url: str) -> None:
     engine = make_engine(company_url)
     with reading(engine) as session:
-        rows = session.scalars(
-            select(ExpansionOpportunity).order_by(
-                ExpansionOpportunity.amount_minor.desc(), ExpansionOpportunity.id.desc()
-            )
-        ).all()
+        rows = sorted(
+            session.scalars(select(ExpansionOpportunity)),
+            key=lambda row: (-row.amount_minor, row.likelihood != "high", -row.id),
+        )
     engine.dispose()
     page = client.get("/today?whose=all").text.split('id="ready-title"')[1].split("</section>")[0]
     assert rows

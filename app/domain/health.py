@@ -98,6 +98,18 @@ def assess_health(
     )
 
 
+def yearly_risk(model: HazardModel, table: FeatureTable, *, weights: Floats | None = None) -> Floats:
+    """p* of each row of `table` as `assess_health` finds it, and nothing else: why it is so takes most of the time."""
+    if weights is not None:
+        return assess_health(model, table, weights=weights).risk
+    parts = []
+    for rows in row_chunks(len(table.account)):
+        part = take_rows(table, rows)
+        inputs, horizon = _read_inputs(model, part)
+        parts.append(_Path(model, inputs, reference=inputs.phi, horizon=horizon).logit(1.0))
+    return expit(np.concatenate(parts))
+
+
 def annualised_risk(churn: Floats, months: Ints) -> Floats:
     """1 - (1 - p)^(12 / m) of a probability p over m months."""
     risk: Floats = -np.expm1(np.log1p(-churn) * 12.0 / months)
@@ -171,8 +183,7 @@ def _explain(model: HazardModel, table: FeatureTable) -> tuple[Floats, Floats, F
     The reference has mean features and tenure; in its contract it is monthly or on a longer term, in the
     proportion of the company, and both count by it: a mean of renewal columns is the clock of no account.
     """
-    horizon = np.clip(next_renewal_months(table), 12, FORECAST_MONTHS)
-    inputs = build_inputs(model, table, months=int(horizon.max(initial=12)))
+    inputs, horizon = _read_inputs(model, table)
     longer = float(model.clock_mean[CONTRACT])
     paths = [
         (weight, _Path(model, inputs, reference=_reference_clock(model, inputs, is_longer=is_longer), horizon=horizon))
@@ -182,6 +193,12 @@ def _explain(model: HazardModel, table: FeatureTable) -> tuple[Floats, Floats, F
     reference = sum(weight * path.logit(0.0) for weight, path in paths)
     contributions = sum(weight * path.contributions() for weight, path in paths)
     return paths[0][1].logit(1.0), np.asarray(reference), np.asarray(contributions)
+
+
+def _read_inputs(model: HazardModel, table: FeatureTable) -> tuple[Inputs, Ints]:
+    """What the hazards are made of, and over how many months p* is taken."""
+    horizon = np.clip(next_renewal_months(table), 12, FORECAST_MONTHS)
+    return build_inputs(model, table, months=int(horizon.max(initial=12))), horizon
 
 
 def _reference_clock(model: HazardModel, inputs: Inputs, *, is_longer: bool) -> Floats:

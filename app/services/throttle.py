@@ -56,14 +56,23 @@ def _digest(secret: str, text: str) -> bytes:
 
 
 def _network(place: str) -> str:
-    """Whoever has one IPv6 address has the 64 bits behind its prefix too."""
+    """Whoever has one IPv6 address has the 64 bits behind its prefix too; a port is another with each connection."""
+    host = _without_port(place)
     try:
-        address = ip_address(place.partition("%")[0])
+        address = ip_address(host.partition("%")[0])
     except ValueError:
-        return place
+        return host
     if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
         return str(IPv6Address(int(address) >> 64 << 64))
     return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+def _without_port(place: str) -> str:
+    """The address of `1.2.3.4:567` and of `[::1]:567`, which some proxies send; what has no port stays as it is."""
+    if place.startswith("["):
+        return place[1:].partition("]")[0]
+    host, _, port = place.partition(":")
+    return host if port.isdecimal() else place  # an IPv6 address has more colons
 
 
 def delay(failures: int, limit: Limit) -> timedelta:

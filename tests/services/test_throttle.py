@@ -78,6 +78,27 @@ def test_whoever_has_one_ipv6_address_has_the_network_behind_it() -> None:
     assert attempt(place="::ffff:203.0.113.7").keys == attempt(place="203.0.113.7").keys
 
 
+@pytest.mark.parametrize(
+    ("place", "same"),
+    [
+        ("203.0.113.7:49152", "203.0.113.7"),
+        ("203.0.113.7:49153", "203.0.113.7:49152"),
+        ("[2001:db8::1]:49152", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("[::ffff:203.0.113.7]:80", "203.0.113.7"),
+        ("[fe80::1%eth0]:80", "fe80::1"),
+    ],
+)
+def test_another_port_is_no_other_place(place: str, same: str) -> None:
+    assert attempt(place=place).keys == attempt(place=same).keys
+
+
+def test_an_address_without_a_port_stays_whole() -> None:
+    assert attempt(place="2001:db8::1:567").keys == attempt(place="2001:db8::").keys
+    places = ["203.0.113.7", "203.0.113.8:80", "::1", "::2:0:0:0:1", "", "unknown"]
+    assert len({frozenset(attempt(place=place).keys) for place in places}) == len(places)
+
+
 def test_an_address_is_the_same_in_whatever_case_it_is_typed() -> None:
     assert attempt(email=" Ai@Example.com").keys == attempt().keys
 

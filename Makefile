@@ -26,11 +26,11 @@ run: .venv/runtime ## Serve it, with a worker; an empty database gets the exampl
 	@$(BIN)/tenure demo --if-empty
 	@exec $(BIN)/tenure serve --with-worker
 
-test: .venv/dev ## The tests, under ten minutes; what the machine lacks is skipped with its reason
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+test: .venv/dev ## The tests, in a few minutes; what the machine lacks is skipped with its reason
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: .venv/dev ## The long statistical tests alone
-	$(BIN)/python -m pytest -n 2 -m slow
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
 test-all: test test-slow ## Everything
 

@@ -16,8 +16,10 @@ from app.migrate import migrate
 from jobs.demo import make_example_company
 from tests.installation import settings_of, work_on
 from tests.postgres import NotInstalled, postgres_server
+from tests.scratch import keep_files_in_memory
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+keep_files_in_memory()
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -25,6 +27,17 @@ if TYPE_CHECKING:
     from app.http import Application
 
 ROOT = Path(__file__).parent.parent
+DATABASES = ("database_url", "example_engine", "company_url")  # the fixtures that are of a kind of database
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is marked `one_database` waits on PostgreSQL for the long suite."""
+    for item in items:
+        given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        is_postgresql = any(given.get(name) == "postgresql" for name in DATABASES)
+        if is_postgresql and item.get_closest_marker("one_database"):
+            item.add_marker("slow")
 
 
 @pytest.fixture(autouse=True)

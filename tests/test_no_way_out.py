@@ -28,6 +28,8 @@ from jobs.deliver import deliver_due
 from jobs.work import Work
 from tests.forbidden_urls import FORBIDDEN_URLS
 
+pytestmark = pytest.mark.one_database
+
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PUBLIC = "https://public.example.com/in"
 # What names lead to; those with several answers give one after the other.

@@ -101,7 +101,7 @@ def ask_much(document: Any, operation: tuple[str, str], headers: dict[str, str],
 def test_every_answer_is_one_that_the_document_tells_of(
     document: Any, headers: dict[str, str], operation: tuple[str, str]
 ) -> None:
-    ask_much(document, operation, headers, examples=12)
+    ask_much(document, operation, headers, examples=6)
 
 
 @pytest.mark.slow

@@ -25,6 +25,8 @@ from jobs.example_company.facts import read_facts
 from jobs.example_company.world import World, simulate
 from jobs.nightly import STEPS
 
+pytestmark = pytest.mark.one_database
+
 
 @pytest.fixture(scope="module")
 def world() -> World:

@@ -15,6 +15,8 @@ from jobs.nightly import run_night
 from tests.installation import work_on
 from tests.jobs.test_nightly import AS_OF, company, monthly, published  # noqa: F401  the fixture
 
+pytestmark = pytest.mark.one_database
+
 
 def backtest(engine: Engine) -> dict:  # type: ignore[type-arg]
     run_night(work_on(engine), AS_OF)

@@ -39,7 +39,7 @@ from jobs.import_run import Options
 from jobs.nightly import run_night
 from tests.installation import work_on
 
-pytestmark = pytest.mark.data
+pytestmark = [pytest.mark.data, pytest.mark.slow]
 
 FILES = tuple(f"adventureworks_reseller/{name}.csv" for name in ("deal_lines", "accounts", "products"))
 CUT_OFFS = (date(2012, 6, 30), date(2012, 9, 30), date(2012, 12, 31), date(2013, 3, 31), date(2013, 5, 31))

@@ -33,6 +33,8 @@ from jobs.night import Night
 from jobs.steps import Run
 from tests.installation import work_on
 
+pytestmark = pytest.mark.one_database
+
 
 @pytest.fixture(scope="module")
 def world() -> World:

@@ -67,6 +67,7 @@ def count(engine: Engine, table: type) -> int:
         return session.scalar(select(func.count()).select_from(table)) or 0
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("table", [DealVersion, UsageDay], ids=["among the deals", "in the usage"])
 def test_the_run_after_a_killed_one_completes_it(database_url: str, engine: Engine, files, table) -> None:
     with start(database_url, files) as killed:

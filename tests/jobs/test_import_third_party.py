@@ -34,12 +34,6 @@ RAVENSTACK = tuple(
 )
 
 
-# The longest two on one database in the plain suite, on both in all of it.
-ON_EACH = pytest.mark.parametrize(
-    "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
-)
-
-
 @pytest.fixture
 def run(engine: Engine, third_party_data, tmp_path: Path):
     def run(mapping: Path, files: tuple[str, ...], *, is_check: bool = False) -> ImportReport:
@@ -54,7 +48,7 @@ def count(session, *what):
     return session.scalar(select(func.count()).select_from(what[0]).where(*what[1:]))
 
 
-@ON_EACH
+@pytest.mark.one_database
 def test_telco_has_7043_accounts_of_which_1869_churned_on_the_day_it_was_taken(engine: Engine, run) -> None:
     report = run(Path("telco"), TELCO)
     assert report.rejected == 0
@@ -81,7 +75,7 @@ def test_telco_has_7043_accounts_of_which_1869_churned_on_the_day_it_was_taken(e
     assert [total.amount.text for total in arr_by_group(revenue, as_of=as_of)] == ["3803829.00"]
 
 
-@ON_EACH
+@pytest.mark.one_database
 def test_adventureworks_deals_are_rounded_once_each_and_the_difference_is_listed(engine: Engine, run) -> None:
     report = run(Path("adventureworks"), ADVENTUREWORKS)
     usd = report.amounts["USD"]

@@ -78,6 +78,7 @@ def processor_ticks(process: BaseProcess) -> list[str]:
     return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
 
 
+@pytest.mark.one_database
 @pytest.mark.parametrize("die", [pytest.param(die_computing, marks=pytest.mark.slow), die_about_to_write])
 def test_killed_in_the_middle_of_each_step_the_night_is_completed_as_if_nothing_had_been(
     company: Engine, database_url: str, tmp_path: Path, die: Callable[[BaseProcess, Engine], None]

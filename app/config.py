@@ -21,6 +21,11 @@ from integrations.targets import listed_network
 MINIMUM_SECRET_LENGTH = 32
 DEMO_RECEIVER_HOST = "127.0.0.1"  # of `tenure demo-receiver`
 
+NO_PUBLIC_URL = (
+    "TENURE_PUBLIC_URL is not set, so messages carry no links. Set it, for web and workers, to the address under "
+    "which people reach the service, as https://tenure.example.com."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -30,7 +35,7 @@ class Settings:
     is_production: bool
     trusted_hosts: tuple[str, ...]
     port: int
-    public_url: str = "http://127.0.0.1:8000"  # under which people reach the service; links in messages begin with it
+    public_url: str | None = None  # under which people reach the service; without it messages carry no links
     private_targets: tuple[str, ...] = ()  # networks and hosts that webhooks may reach though they are not public
     proxies: int = 0  # reverse proxies in front, each of which says whom it speaks for in X-Forwarded-For
     old_secret_keys: tuple[str, ...] = field(default=(), repr=False)  # what was encrypted under these can still be read
@@ -47,13 +52,20 @@ class Settings:
             is_production=is_production,
             trusted_hosts=tuple(environ.get("TENURE_TRUSTED_HOSTS", "127.0.0.1,localhost").split(",")),
             port=(port := _port(environ.get("PORT", "8000"))),
-            public_url=_public_url(environ.get("TENURE_PUBLIC_URL") or f"http://127.0.0.1:{port}"),
+            public_url=_public_url(
+                environ.get("TENURE_PUBLIC_URL") or (None if is_production else f"http://127.0.0.1:{port}")
+            ),
             private_targets=_private_targets(
                 environ.get("TENURE_PRIVATE_TARGETS", "" if is_production else DEMO_RECEIVER_HOST)
             ),
             proxies=_proxies(environ.get("TENURE_PROXIES") or "0"),
             old_secret_keys=_listed(environ.get("TENURE_OLD_SECRET_KEYS", "")),
         )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the service runs without, and what to set; said wherever it is started."""
+        return () if self.public_url else (NO_PUBLIC_URL,)
 
 
 def _is_production(environment: str) -> bool:
@@ -83,7 +95,10 @@ def _proxies(text: str) -> int:
     return int(text)
 
 
-def _public_url(url: str) -> str:
+def _public_url(url: str | None) -> str | None:
+    """In production nobody can guess it, and a link to a wrong host is worse than none."""
+    if url is None:
+        return None
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
         raise Misconfigured(f"TENURE_PUBLIC_URL must look like https://tenure.example.com, not {url!r}.")

@@ -17,6 +17,7 @@ def settings_of(database_url: str, folder: Path) -> Settings:
         is_production=False,
         trusted_hosts=("localhost",),
         port=8000,
+        public_url="http://127.0.0.1:8000",
     )
 
 

@@ -1,12 +1,13 @@
 """The command as an operator uses it: what it does, and what it says when something is off."""
 
+import os
 import socket
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from app.cli import main
+from app.cli import main, serving
 from app.db import make_engine, reading
 from app.services.users import verify_password
 
@@ -93,3 +94,16 @@ def test_a_port_that_is_taken_is_said_before_an_address_is_printed(tenure, monke
     assert result.exit_code == 1
     assert f"Cannot listen on 127.0.0.1, port {port}: Address already in use." in result.output
     assert "Tenure is at" not in result.output
+
+
+def test_production_that_does_not_know_its_address_says_so_at_each_start(tenure, monkeypatch) -> None:
+    monkeypatch.setenv("TENURE_ENV", "production")
+    monkeypatch.setenv("TENURE_SECRET_KEY", "x" * 32)
+    monkeypatch.setattr(serving, "_check_address", lambda _host, _port: None)
+    monkeypatch.setattr(os, "execv", lambda *_command: None)  # the server itself would take this process's place
+    commands = (("serve",), ("worker", "--once"), ("worker", "status"))
+    for command in commands:
+        assert "Warning: TENURE_PUBLIC_URL is not set" in said(tenure(*command)), command
+    monkeypatch.setenv("TENURE_PUBLIC_URL", "https://tenure.example.com")
+    for command in commands:
+        assert "Warning" not in said(tenure(*command)), command

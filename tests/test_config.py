@@ -26,6 +26,15 @@ def test_the_public_address_follows_the_port_and_can_be_set() -> None:
     assert Settings.from_env(given).public_url == "https://tenure.example.com"
 
 
+def test_in_production_the_public_address_is_not_guessed_but_asked_for() -> None:
+    production = {"TENURE_SECRET_KEY": "x" * 32, "TENURE_ENV": "production"}
+    settings = Settings.from_env(production)
+    assert settings.public_url is None
+    assert ["TENURE_PUBLIC_URL" in warning for warning in settings.warnings] == [True]
+    assert Settings.from_env(production | {"TENURE_PUBLIC_URL": "https://tenure.example.com"}).warnings == ()
+    assert Settings.from_env({"TENURE_SECRET_KEY": "x" * 32}).warnings == ()
+
+
 @pytest.mark.parametrize("url", ["tenure.example.com", "ftp://host", "https://", "https://host/?a=b"])
 def test_a_public_address_that_links_could_not_begin_with_is_refused(url: str) -> None:
     with pytest.raises(Misconfigured, match="TENURE_PUBLIC_URL"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from app.cli.opened import opened_database, today_of
+from app.cli.opened import opened_database, say_warnings, today_of
 
 PATIENCE_SECONDS = 90  # longer than the lease of a run that was killed
 
@@ -43,6 +43,7 @@ def nightly(*, as_of: datetime | None, again: bool) -> None:
     from jobs.work import Work
 
     with opened_database() as (settings, engine):
+        say_warnings(settings)
         day = as_of.date() if as_of else today_of(engine)
         with hold(Work(engine, settings), NIGHTLY, patience_seconds=PATIENCE_SECONDS, report=click.echo) as work:
             results = run_night(work, day, is_again=again)

@@ -33,6 +33,11 @@ def opened_database(*, is_upgrade: bool = False) -> Iterator[tuple[Settings, Eng
         raise click.ClickException(f"The database is busy or cannot be reached: {error.orig}") from error
 
 
+def say_warnings(settings: Settings) -> None:
+    for warning in settings.warnings:
+        click.echo(f"Warning: {warning}", err=True)
+
+
 @contextmanager
 def closing_engine(url: str) -> Iterator[Engine]:
     engine = make_engine(url)

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from sqlalchemy import Engine, select
 
-from app.cli.opened import opened_database, today_of
+from app.cli.opened import opened_database, say_warnings, today_of
 from app.config import Settings
 from app.db import reading, transaction
 
@@ -77,6 +77,7 @@ def serve(*, host: str, workers: int, with_worker: bool) -> None:
     """
     with opened_database() as (settings, _):
         _check_address(host, settings.port)
+        say_warnings(settings)
         click.echo(f"Tenure is at http://{host}:{settings.port}   (Ctrl-C ends it)")
         password = _demo_password_file(settings)
         if password.exists() and not settings.is_production:  # there, what is printed ends up in logs

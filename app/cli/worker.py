@@ -8,7 +8,7 @@ from datetime import datetime
 
 import click
 
-from app.cli.opened import opened_database
+from app.cli.opened import opened_database, say_warnings
 from app.db import reading, transaction
 
 
@@ -37,6 +37,8 @@ def _work(*, is_once: bool, parent: int | None) -> None:
     else:
         os.nice(10)  # beside a server: people come first
     with opened_database() as (settings, engine):
+        if parent is None:  # else the server has said them
+            say_warnings(settings)
         one = Worker(Work(engine, settings))
 
         def end(_number: int, _frame: object) -> None:
@@ -65,7 +67,7 @@ def status() -> None:
     from jobs.worker import TASKS
 
     now = utc_now()
-    with opened_database() as (_, engine), reading(engine) as session:
+    with opened_database() as (settings, engine), reading(engine) as session:
         states = {state.name: state for state in list_tasks(session)}
         aside = list_set_aside(session)
         next_night = find_next_night(session, now=now)
@@ -85,6 +87,7 @@ def status() -> None:
         click.echo(f"set aside on {_instant(item.set_aside_at)}: {item.task} {item.item!r}: {item.error}")
     if aside:
         click.echo("Once the cause is gone: tenure worker retry TASK ITEM")
+    say_warnings(settings)
 
 
 def _instant(at: datetime | None) -> str:

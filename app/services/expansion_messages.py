@@ -25,11 +25,15 @@ UPDATED_TYPE = "expansion_opportunity.updated"
 class Links:
     """Where links lead and what they are signed with."""
 
-    public_url: str
+    public_url: str | None
     secret_key: str
 
     def of(self, opportunity: Opportunity, *, message_id: str, at: datetime) -> dict[str, str]:
-        """The account's page, and an address for each answer, good for two weeks."""
+        """The account's page, and an address for each answer, good for two weeks; none where nobody has said
+        under which address people reach the service.
+        """
+        if self.public_url is None:
+            return {}
         found = {"account": f"{self.public_url}/accounts/{opportunity.account_id}"}
         for action in LINKED_ACTIONS:
             linked = Linked(opportunity.id, action, message_id, at + GOOD_FOR)

@@ -14,7 +14,8 @@ from app.models.expansion import ExpansionMove, ExpansionOpportunity
 from app.models.webhooks import WebhookMessage
 from app.services.expansion import Move, move_opportunity
 from app.services.expansion_links import read_link
-from app.services.expansion_raising import Budget
+from app.services.expansion_messages import Links
+from app.services.expansion_raising import Budget, Findings, raise_opportunities
 from tests.services.expansion_company import LINKS, Nights, finding, nights_of
 
 
@@ -92,6 +93,15 @@ def test_the_message_says_all_that_sales_needs_and_no_name_of_a_person(nights: N
         assert prefix == "https://tenure.example/answers"
         assert (linked.opportunity_id, linked.action, linked.message_id) == (data["id"], action, message_id)
     assert set(links) == {"accept", "reject", "snooze"}
+
+
+def test_a_message_of_a_service_that_does_not_know_its_address_has_no_links(nights: Nights) -> None:
+    findings = Findings(nights.day, 1, "USD", [finding(1)], {}, None)
+    with transaction(nights.engine) as session:
+        links = Links(None, LINKS.secret_key)
+        raise_opportunities(session, findings, budget=nights.budget, links=links, at=nights.at)
+    (message,) = messages(nights)
+    assert message["data"]["links"] == {}
 
 
 def test_the_same_night_twice_raises_nothing_twice(nights: Nights) -> None:

@@ -12,7 +12,7 @@ from app.domain.drift import segment_drift
 from app.domain.feature_table import build_features
 from app.domain.features import Bools, FeatureTable, Floats
 from app.domain.hazard_draws import Groups
-from app.domain.health import Health, assess_health
+from app.domain.health import Health, assess_health, dimension_weights, list_dimensions
 from app.domain.kaplan_meier import SurvivalCurve
 from app.domain.ltv import LtvTerms
 from app.domain.months import MONTHS_OF_A_YEAR, Ints
@@ -65,7 +65,20 @@ class Scoring:
             self.table,
             reference_churn=float(settings.reference_churn),
             coverage_limit=float(settings.minimum_coverage),
+            weights=self._dimension_weights(),
         )
+
+    @property
+    def segments(self) -> list[str]:
+        """Of each row of the table."""
+        names: list[str] = self.labels[SEGMENT][self.table.account].tolist()
+        return names
+
+    def _dimension_weights(self) -> Floats | None:
+        weights = self.night.known.settings.health_weights
+        if not weights:
+            return None
+        return dimension_weights(weights, segments=self.segments, dimensions=list_dimensions(self.model))
 
     @cached_property
     def mrr(self) -> Floats:
@@ -80,8 +93,8 @@ class Scoring:
         return found
 
     @cached_property
-    def drift(self) -> Floats:
-        """The monthly drift of each row's segment."""
+    def account_drift(self) -> Floats:
+        """The monthly drift of each account's segment."""
         names, segment = np.unique(self.labels[SEGMENT].astype(str), return_inverse=True)
         drift = segment_drift(
             self.night.facts,
@@ -90,7 +103,12 @@ class Scoring:
             as_of=self.night.run.as_of,
             tracked_from=self.model.options.tracked_from,
         )
-        return drift[segment[self.table.account]]
+        return drift[segment]
+
+    @cached_property
+    def drift(self) -> Floats:
+        """The monthly drift of each row's segment."""
+        return self.account_drift[self.table.account]
 
     @property
     def terms(self) -> LtvTerms:

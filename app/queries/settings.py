@@ -1,7 +1,7 @@
 """The company's settings: what figures depend on, as of a day and as known at an instant."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -32,6 +32,8 @@ class CompanySettings:
     csm_sees: str = "all"  # whose accounts a customer success manager sees: all, or "book": their own
     flags_a_night: int = 40  # new expansion opportunities at most, the best first
     flags_an_account: int = 2  # expansion opportunities that stand at once
+    # By segment ("" is every other) and dimension, what multiplies its contribution to health; 1 is as calculated.
+    health_weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     team_capacity: int = 20  # accounts at risk that the team can work on at once; the model is judged by as many
 
 
@@ -43,7 +45,7 @@ DECODE: dict[str, Any] = {
     "reference_churn": Decimal,
     "minimum_coverage": Decimal,
 }
-NAMES = tuple(field.name for field in fields(CompanySettings))
+NAMES = tuple(each.name for each in fields(CompanySettings))
 
 
 def load_company_settings(

@@ -20,9 +20,11 @@ from app.errors import Conflict
 from app.models.accounts import Account
 from app.models.scores import FeatureSnapshot, ModelRun, Score
 from app.queries.arr import AccountArr, load_account_arr
+from app.queries.earned import load_earned
 from app.queries.groups import load_groups
 from app.services.bulk import add_columns
 from jobs.groups import curve_rows, draw_rows
+from jobs.new_customers import new_customer_rows
 from jobs.night import Night
 from jobs.scoring import Scoring
 from jobs.steps import Result, Write
@@ -46,6 +48,7 @@ def score_accounts(night: Night, results: Mapping[str, Result]) -> Write:
         basis, document, sha256 = session.execute(stored).one()
         arr = load_account_arr(session, night.known, lines=night.lines)
         labels = load_groups(session, night.known, facts=night.facts, lines=night.lines).labels
+        earned = load_earned(session, night.known, lines=night.lines)
         accounts = np.array(session.scalars(select(Account.id).order_by(Account.id)).all(), dtype=np.int64)
     account_arr = np.array([arr[account_id].minor for account_id in night.facts.account_ids.tolist()], dtype=np.int64)
     if hashlib.sha256(document.encode()).hexdigest() != sha256:
@@ -55,7 +58,9 @@ def score_accounts(night: Night, results: Mapping[str, Result]) -> Write:
     live = _live_columns(scoring, arr)
     others = _other_columns(np.setdiff1d(accounts, live["account_id"], assume_unique=True), arr, basis=basis)
     snapshots = _snapshot_columns(scoring, live["account_id"])
-    groups, curves = draw_rows(scoring), curve_rows(scoring)
+    for columns in (live, others):
+        columns["ltv_historical_minor"] = _earned_column(columns["account_id"], earned)
+    by_group = (draw_rows(scoring), curve_rows(scoring), new_customer_rows(scoring))
 
     def write(session: Session) -> Result:
         for table, parts in (
@@ -64,7 +69,7 @@ def score_accounts(night: Night, results: Mapping[str, Result]) -> Write:
         ):
             for columns in parts:
                 _add(session, table, columns=columns, run_id=run_id)
-        for group_table, rows in (groups, curves):
+        for group_table, rows in by_group:
             if rows:
                 session.execute(insert(group_table), [row | {"run_id": run_id} for row in rows])
         scored = len(live["account_id"])
@@ -136,6 +141,10 @@ def _value_columns(scoring: Scoring, bounds: tuple[Floats, Floats]) -> Columns:
         "ltv_expansion_minor": expansion_value(mrr, retention, drift=scoring.drift, terms=terms),
     }
     return {name: np.rint(amount).astype(np.int64) for name, amount in value.items()}
+
+
+def _earned_column(ids: Ints, earned: Mapping[int, int]) -> NDArray[Any]:
+    return np.array([earned.get(i) for i in ids.tolist()], dtype=object)
 
 
 def _health_columns(health: Health) -> Columns:

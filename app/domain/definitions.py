@@ -125,4 +125,47 @@ DEFINITIONS = (
         "of all. Months at risk are whole ones.",
         parameters={"gross_margin": _LTV_PARAMETERS["gross_margin"]},
     ),
+    Definition(
+        id="ltv_new@1",
+        name="Lifetime value of a new account",
+        unit="money an account",
+        formula="sum over k = 1..H of m x MRR x R(k) / (1 + d)^(k/12) from tenure 0, the mean over the accounts of the "
+        "group that began in the 12 months before as_of",
+        words="What one that begins now is to bring. The curve of each of those accounts is that of its first month's "
+        "features, with tenure and contract set back to their first day. The interval is of the model's joint draws "
+        "and of who happened to begin (a Bayesian bootstrap over the accounts). Of fewer than 5 nothing is said. First "
+        "starts alone count: who comes back is not new.",
+        parameters=_LTV_PARAMETERS,
+    ),
+    Definition(
+        id="ltv_historical@1",
+        name="Historical lifetime value",
+        unit="money",
+        formula="sum over won contract lines of m x revenue earned before as_of",
+        words="The gross margin earned to date, not discounted. A recurring line earns its ARR by the month, the days "
+        "of a month begun in proportion; by days of 365 where its term is not whole months; nothing while in grace. "
+        "Any other line earns its amount by the days of its term, at once if it has none. The margin is that in force "
+        "at the time, unless the asker names one. Amounts are at the exchange rates of as_of.",
+        parameters={"gross_margin": _LTV_PARAMETERS["gross_margin"]},
+    ),
+    Definition(
+        id="ltv_to_cac@1",
+        name="LTV to CAC",
+        unit="ratio",
+        formula="ltv_new@1 of the channel / CAC; CAC = acquisition cost of the months / accounts that began in them",
+        words="What a new account of a channel is worth for each unit of money that winning one costs. The months are "
+        "those of the 12 whole calendar months before as_of for which a cost was recorded: spend counts for those who "
+        "began in its month, without a lag. Costs are at the exchange rates of as_of. The interval takes the number "
+        "won as chance, too (Poisson). Null where nobody began.",
+        parameters=_LTV_PARAMETERS,
+    ),
+    Definition(
+        id="cac_payback@1",
+        name="Payback",
+        unit="months",
+        formula="the smallest k with sum over j = 1..k of m x MRR x R(j) >= CAC",
+        words="The month by whose end a new account of the channel is expected to have earned what winning one costs, "
+        "those that leave counted, not discounted. Null where 60 months do not do it.",
+        parameters={"gross_margin": _LTV_PARAMETERS["gross_margin"]},
+    ),
 )

@@ -5,6 +5,7 @@ money counts at its end: month k is discounted by (1 + d)^(k / 12).
 """
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -107,3 +108,19 @@ def monthly_logo_churn(n_churned: int, account_months: float) -> float | None:
 def formula_lifetime_value(monthly_arpa: float, monthly_churn: float | None, *, gross_margin: float) -> float | None:
     """ARPA x m / churn, what other tools show; None at zero churn, where it says infinity."""
     return monthly_arpa * gross_margin / monthly_churn if monthly_churn else None
+
+
+def bounds_at(estimate: Floats, bound: Floats, *, stored_level: float, level: float) -> Floats:
+    """A bound of a curve at another level than it was stored at.
+
+    Bounds are normal on log(-log R) (`survival.band`): with q = log bound / log estimate, the bound at `level` is
+    estimate^(q^(z(level) / z(stored_level))). Where the estimate is 1 the bound stays as it is.
+    """
+    power = _normal_quantile(level) / _normal_quantile(stored_level)
+    exposure, bounded = (-np.log(np.clip(curve, 1e-300, 1.0)) for curve in (estimate, bound))
+    ratio = np.divide(bounded, exposure, out=np.ones_like(exposure), where=exposure > 0)
+    return np.where(exposure > 0, np.exp(-exposure * ratio**power), bound)
+
+
+def _normal_quantile(level: float) -> float:
+    return NormalDist().inv_cdf(0.5 + level / 2)

@@ -18,6 +18,10 @@ PUBLISHED = {
     "ltv_expansion@1": "4ef10ad3fb7bc32d",
     "ltv_total@1": "8a0c2b46d639de58",
     "ltv_formula@1": "9fa3d42654a42003",
+    "ltv_new@1": "ab91ced06a742e28",
+    "ltv_historical@1": "ef843663b4d74dda",
+    "ltv_to_cac@1": "f837d9658b4f6dbd",
+    "cac_payback@1": "010f02757b95a0d3",
 }
 
 

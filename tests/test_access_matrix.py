@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "a token for finance:read": {"finance:read", "ltv:read"},
     "a token for opportunities:read": {"opportunities:read"},
     "a token for opportunities:write": {"opportunities:write"},
+    "a token for signals:write": {"signals:write"},
     "a token for webhooks:admin": {"webhooks:admin"},
     "a token for admin": set(SCOPES),
     "a revoked token": set(),
@@ -67,6 +68,7 @@ NEEDS: dict[str, set[str]] = {
         for name in ("batch", "track", "page", "screen", "identify", "group", "alias")
         for below in ("", "_below")
     },
+    "signals:write": {f"api.send_{name}" for name in ("surveys", "tickets", "touches", "trainings", "invoices")},
     "webhooks:admin": {
         *("web.webhooks", "web.create_webhook", "web.webhook", "web.change_webhook", "web.delivery", "web.replay"),
         *("api.list_webhook_endpoints", "api.make_webhook_endpoint", "api.show_webhook_endpoint"),

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Flask
 
-from app.api import accounts, audit, docs, expansion, ltv, models, retention, revenue, tokens, users, webhooks
+from app.api import accounts, audit, docs, expansion, ltv, models, retention, revenue, signals, tokens, users, webhooks
 from app.api.endpoint import Endpoint
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -24,6 +24,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     expansion.win_opportunity,
     expansion.lose_opportunity,
     expansion.undo_opportunity,
+    signals.send_surveys,
+    signals.send_tickets,
+    signals.send_touches,
+    signals.send_trainings,
+    signals.send_invoices,
     models.list_definitions,
     models.show_current_model,
     users.list_users,

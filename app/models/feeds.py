@@ -12,12 +12,12 @@ OPEN = text("closed_at IS NULL")
 
 
 class Feed(Base):
-    """A source of data: the import of a system, the events of a product, the sync of a CRM."""
+    """A source of data: the import of a system, the events of a product, the sync of a CRM, the posts of a system."""
 
     __tablename__ = "feeds"
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
-    kind: Mapped[str] = mapped_column(String(20))  # import, events, sync
+    kind: Mapped[str] = mapped_column(String(20))  # import, events, sync, api
     name: Mapped[str] = mapped_column(String(100))  # the system
     expected_hours: Mapped[int | None]  # data should come at least this often; none: not watched
     last_seen_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when data last came

@@ -1,5 +1,6 @@
 """From the ids that other systems use to ours. Each takes any number of ids and returns those that are known."""
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -8,12 +9,13 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
-from app.models.accounts import AccountVersion, ExternalId
+from app.models.accounts import Account, AccountVersion, ExternalId
 from app.models.contracts import Contract, ContractLine, ContractLineVersion
 from app.models.deals import Deal
 from app.models.persons import Person
 from app.models.products import Product, ProductExternalId
 
+OWN_ID = re.compile("[1-9][0-9]{0,14}")
 BATCH = 400  # keys a look-up: well under the parameter limits of both databases
 
 
@@ -31,12 +33,12 @@ class KnownLine:
     ends_on: date | None
 
 
-def _batches(keys: Collection[str]) -> Iterator[Sequence[str]]:
+def _batches(keys: Collection[Any]) -> Iterator[Sequence[Any]]:
     ordered = sorted(set(keys))
     return (ordered[start : start + BATCH] for start in range(0, len(ordered), BATCH))
 
 
-def _find(session: Session, statement: Any, *, column: Any, keys: Collection[str]) -> list[Any]:
+def _find(session: Session, statement: Any, *, column: Any, keys: Collection[Any]) -> list[Any]:
     return [row for batch in _batches(keys) for row in session.execute(statement.where(column.in_(batch)))]
 
 
@@ -46,6 +48,14 @@ def find_accounts(session: Session, system: str, *, kind: str, ids: Collection[s
         table.system == system, table.kind == kind, table.superseded_change_id.is_(None)
     )
     return dict(tuple(row) for row in _find(session, statement, column=table.external_id, keys=ids))
+
+
+def find_own_accounts(session: Session, ids: Collection[str]) -> dict[str, int]:
+    """Accounts by the ids that this service gives them, as text."""
+    numbers = {name: int(name) for name in ids if OWN_ID.fullmatch(name)}
+    found = _find(session, select(Account.id), column=Account.id, keys=numbers.values())
+    known = {row.id for row in found}
+    return {name: number for name, number in numbers.items() if number in known}
 
 
 def find_parents(session: Session, system: str, *, kind: str, ids: Collection[str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.domain.money import MoneyError, round_to_money
 from app.models.billing import Invoice
 from app.models.versions import Change
-from app.queries.ids import BATCH, find_accounts
+from app.queries.ids import BATCH
 from app.services.persons import unknown_account
 from app.services.sources import Recorded, Refusal, Source
 from app.services.versions import record_versions
@@ -26,7 +26,7 @@ def record_invoices(session: Session, change: Change, *, source: Source, rows: S
     An amount is rounded half-even to its currency's minor unit, once. A payment is known from now on
     (live) or from its own day (backfill), and stays known from when it was heard of first.
     """
-    accounts = find_accounts(session, source.system, kind=source.kind, ids=[row.account for row in rows])
+    accounts = source.find_accounts(session, [row.account for row in rows])
     heard = _payments_heard_of(session, source.system, ids=[row.id for row in rows])
     versions: list[Row] = []
     refusals: list[Refusal] = []

@@ -11,7 +11,7 @@ from app.models.feeds import Feed, Incident
 from app.services.audit import Act, record_act
 from app.services.messages import NewMessage, post_message
 
-KINDS = ("import", "events", "sync")
+KINDS = ("import", "events", "sync", "api")
 MOST_HOURS = 24 * 366
 MOST_ERROR = 1_000
 

@@ -1,10 +1,17 @@
 """Where facts come from, since when they could be known, and what became of those that were handed in."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from sqlalchemy.orm import Session
+
+from app.queries.events import find_event_accounts
+from app.queries.ids import find_accounts, find_own_accounts
 from app.services.versions import Outcome
+
+OUR_IDS = "tenure"
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +20,8 @@ class Source:
 
     `lag_days` None: live, so each fact is known from `now` on. A number: a backfill, where a fact
     could be known from the source's own day of creation, else that many days after it occurred.
+    `account_system` says whose ids name the accounts: None, the source's own; OUR_IDS, this
+    service's; else those of another system that it knows.
     """
 
     system: str
@@ -20,6 +29,15 @@ class Source:
     kind: str = "crm"
     lag_days: int | None = None
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    account_system: str | None = None
+
+    def find_accounts(self, session: Session, names: Collection[str]) -> dict[str, int]:
+        """Our accounts by the names that the source gives them; those not known are left out."""
+        if self.account_system is None:
+            return find_accounts(session, self.system, kind=self.kind, ids=names)
+        if self.account_system == OUR_IDS:
+            return find_own_accounts(session, names)
+        return find_event_accounts(session, self.account_system, refs=names)
 
     @property
     def today(self) -> date:

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.models.success import AccountFact, SurveyAnswer, Ticket, Touch, Training
 from app.models.versions import Change
-from app.queries.ids import find_accounts, find_persons
+from app.queries.ids import find_persons
 from app.services.persons import ensure_staff, ensure_texts, unknown_account
 from app.services.sources import Recorded, Refusal, Source
 from app.services.versions import record_versions
@@ -91,7 +91,7 @@ def _record(
     said: Sequence[tuple[FactRow, Mapping[str, Any]]],
 ) -> Recorded:
     rows = [row for row, _ in said]
-    accounts = find_accounts(session, source.system, kind=source.kind, ids=[row.account for row in rows])
+    accounts = source.find_accounts(session, [row.account for row in rows])
     contacts = find_persons(session, source.system, kind="contact", ids=[row.contact for row in rows if row.contact])
     bodies = {row.id: row.text for row in rows if row.text and row.account in accounts}
     texts = ensure_texts(session, change, table=table, source=source, bodies=bodies)

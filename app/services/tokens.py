@@ -22,6 +22,7 @@ SCOPES = {
     "opportunities:read": "expansion opportunities",
     "opportunities:write": "accepting, rejecting and snoozing expansion opportunities",
     "ingest:write": "sending usage events, and nothing else",
+    "signals:write": "sending surveys, tickets, conversations, trainings and invoices, and nothing else",
     "webhooks:admin": "webhook endpoints, their secrets and deliveries",
     "admin": "tokens, and everything that any other scope allows",
 }

@@ -23,6 +23,7 @@ SCOPES: Words = {
     "opportunities:read": _l("Read expansion opportunities"),
     "opportunities:write": _l("Accept, reject and snooze expansion opportunities"),
     "ingest:write": _l("Send usage events, and nothing else"),
+    "signals:write": _l("Send surveys, tickets, conversations, trainings and invoices, and nothing else"),
     "webhooks:admin": _l("Change webhooks and their secrets"),
     "admin": _l("Everything"),
 }

@@ -38,7 +38,7 @@ MOST_WAITING = 10
 MOST_IMPORTS = 5
 MOST_INCIDENTS = 10
 REFUSED_DAYS = 7
-KINDS: Words = {"import": _l("Import"), "events": _l("Usage events"), "sync": _l("Sync")}
+KINDS: Words = {"import": _l("Import"), "events": _l("Usage events"), "sync": _l("Sync"), "api": _l("API")}
 TASKS: Words = {
     "sync": _l("Sync of files"),
     "roll_up": _l("Roll-up of events"),

@@ -13,6 +13,7 @@ from app.http import database
 from app.queries.audit import Asked, Entry, Page, find_head, list_entries, name_actors
 from app.schemas.spreadsheet import write_csv
 from app.web.access_words import ACTIONS, ACTORS, ACTS
+from app.web.audit_details import describe_details
 from app.web.formats import show_instant, show_number
 from app.web.moment import load_moment
 from app.web.words import word
@@ -31,7 +32,7 @@ class EntryRow:
     what: str
     action: str
     subject: str
-    details: str
+    details: tuple[tuple[str, str], ...]
 
 
 @requires("admin")
@@ -81,12 +82,8 @@ def _row(entry: Entry, names: dict[str, str], *, zone: str) -> EntryRow:
         what=word(ACTIONS, entry.action),
         action=entry.action,
         subject=entry.subject or "",
-        details=", ".join(f"{name}: {_text(value)}" for name, value in sorted(entry.details.items()) if value),
+        details=describe_details(entry.details),
     )
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 @requires("admin")

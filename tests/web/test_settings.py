@@ -214,13 +214,51 @@ def test_the_audit_shows_who_did_what_by_name_and_can_be_narrowed(app: Applicati
     page = admin.get("/settings/audit").text
     assert "Admin Person (user:1)" in page
     assert "changed a role" in page
-    assert "from: csm, to: sales" in page
+    assert "from: Customer success · to: Sales" in page
     assert "failed to log in" in page
     assert "nobody@example.com" not in page
     failed = admin.get("/settings/audit?action=log&actor=nobody").text
     assert failed.count("failed to log in") == 1
     assert "changed a role" not in failed
     assert "Nothing of this kind is on record." in admin.get("/settings/audit?actor=user:99").text
+
+
+@pytest.mark.parametrize(
+    ("action", "details", "said"),
+    [
+        ("user.added", {"role": "csm"}, "role: Customer success"),
+        (
+            "token.created",
+            {"scopes": ["ingest:write", "admin"], "source": "web"},
+            "may: Send usage events, and nothing else; Everything · source: web",
+        ),
+        ("token.created", {"scopes": ["new:scope"], "source": None}, "may: new:scope<"),
+        (
+            "expansion_opportunity.reject",
+            {"from": "flagged", "to": "rejected", "reason": "no_budget"},
+            "from: New · reason: No budget · to: Rejected",
+        ),
+        ("webhook_endpoint.changed", {"types": ["webhook.test"], "origin": "https://a.b"}, "messages: Test"),
+        ("webhook_endpoint.changed", {"types": []}, "messages: –"),
+        ("feed.expected", {"hours": None}, "expected every so many hours: –"),
+        ("setting.changed", {"grace_days": 0, "valid_from": "1900-01-01"}, "grace_days: 0 · valid from: always"),
+        (
+            "setting.changed",
+            {"tracked_from": None, "valid_from": "2026-02-01"},
+            "tracked_from: – · valid from: Feb 1, 2026",
+        ),
+        ("setting.changed", {"a": {"b": {"c": 0.5, "d": 1}, "e": True}}, "a: b (c 0.5; d 1); e yes"),
+        ("setting.changed", {"name": "<b>"}, "name: &lt;b&gt;"),
+    ],
+)
+def test_the_details_of_the_audit_are_in_words(
+    app: Application, admin: FlaskClient, action: str, details: dict[str, Any], said: str
+) -> None:
+    with transaction(app.engine) as session:
+        record_act(session, Act(action, None, details), actor="night", at=NOW)
+    row = admin.get("/settings/audit?actor=night").text.split("<tbody>")[1].split("</tbody>")[0]
+    assert f" · {said}" in row
+    assert not re.search(r"[\[\]{}]|null|&#34;", row)
 
 
 def test_the_audit_is_read_page_by_page_and_as_a_file(app: Application, admin: FlaskClient) -> None:

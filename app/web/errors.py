@@ -7,6 +7,8 @@ from flask_babel import LazyString
 from app.auth import current_caller, may_open
 from app.db import reading
 from app.http import Problem, application
+from app.web.frame import find_home
+from app.web.texts import gettext as _
 from app.web.texts import lazy_gettext as _l
 
 WORDS: dict[int, tuple[LazyString, LazyString]] = {
@@ -42,10 +44,20 @@ def show_error(problem: Problem) -> ResponseReturnValue:
     """The page of a problem; who is not logged in is asked to, and comes back to where they wanted to go."""
     if problem.status == 401:
         return _ask_to_log_in()
-    if problem.status < 500:
+    is_broken = problem.status >= 500  # then nothing more is asked of the database
+    if not is_broken:
         _recognise_caller()
     title, text = ROLE_LACKS if _lacks_role(problem) else WORDS.get(problem.status, OTHERWISE)
-    page = render_template("error.html", status=problem.status, title=title, text=text, show_menu=problem.status < 500)
+    home = None if is_broken else find_home()
+    page = render_template(
+        "error.html",
+        status=problem.status,
+        title=title,
+        text=text,
+        show_menu=not is_broken,
+        back_url=home.url if home else url_for("web.home"),
+        back_text=_("Back to %(page)s", page=home.name) if home else _("Back to the beginning"),
+    )
     return page, problem.status
 
 

@@ -26,7 +26,7 @@ PAGES: tuple[tuple[LazyString, tuple[str, ...]], ...] = (
     (_l("Accounts"), ("web.accounts", "web.account")),
     (_l("Expansion"), ("web.expansion", "web.opportunity", "web.move_opportunity")),
     (_l("Retention"), ("web.retention",)),
-    (_l("Is the model right?"), ("web.model",)),
+    (_l("Is the model right?"), ("web.model", "web.model_inputs")),
     (_l("Feeds"), ("web.feeds",)),
     (_l("Settings"), SETTINGS),
 )
@@ -52,10 +52,18 @@ class Frame:
 
 @signed_in
 def go_home() -> ResponseReturnValue:
-    """Where one's day begins: with the first page that one may open, or with the page of one's role."""
+    """Where one's day begins."""
+    home = find_home()
+    return redirect(home.url if home else url_for("web.settings"))
+
+
+def find_home() -> Link | None:
+    """The page of one's role, or the first that one may open; none for who is not logged in."""
     user = current_user()
-    own = HOMES.get(user.role) if user else None
-    return redirect(url_for(own or next(endpoints[0] for _name, endpoints in PAGES if may_open(endpoints[0]))))
+    allowed = {endpoints[0]: name for name, endpoints in PAGES if user and may_open(endpoints[0])}
+    own = HOMES.get(user.role, "") if user else ""
+    endpoint = own if own in allowed else next(iter(allowed), None)
+    return Link(allowed[endpoint], url_for(endpoint), is_current=False) if endpoint else None
 
 
 def describe_frame() -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from app.auth import ROLE_SCOPES
 from app.config import Settings
 from app.db import reading, transaction
 from app.factory import create_app
@@ -67,6 +68,33 @@ def test_what_a_role_does_not_include_is_said_on_a_page_that_leads_on(app: Appli
     assert "Your role does not include this" in answer.text
     assert "An administrator can give you another role" in answer.text
     assert 'href="/accounts"' in answer.text  # the menu
+
+
+@pytest.mark.parametrize(
+    ("role", "scopes", "page", "url"),
+    [
+        ("csm", None, "Today", "/today"),
+        ("sales", None, "Expansion", "/expansion"),
+        ("finance", None, "Accounts", "/accounts"),
+        ("finance", {"opportunities:read"}, "Expansion", "/expansion"),
+        ("csm", set(), "Settings", "/settings"),
+    ],
+)
+def test_what_one_may_not_open_leads_back_to_a_page_that_one_may(
+    app: Application, monkeypatch: pytest.MonkeyPatch, role: str, scopes: set[str] | None, page: str, url: str
+) -> None:
+    if scopes is not None:
+        monkeypatch.setitem(ROLE_SCOPES, role, frozenset(scopes))
+    client = enter(app, role)
+    for path in ("/settings/users", "/no-such-page"):
+        assert f'<a class="button" href="{url}">Back to {page}</a>' in client.get(path).text
+    assert client.get("/").location == url
+    assert client.get(url, follow_redirects=True).status_code == 200
+
+
+def test_whoever_is_not_logged_in_is_led_back_to_the_beginning(app: Application) -> None:
+    page = app.test_client().get("/no-such-page").text
+    assert '<a class="button" href="/">Back to the beginning</a>' in page
 
 
 def test_somebody_is_added_and_comes_in_with_their_role(app: Application, admin: FlaskClient) -> None:

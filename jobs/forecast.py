@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.causes import CAUSES, HORIZONS_MONTHS, cause_shares
 from app.domain.features import Bools, FeatureTable, Floats
 from app.domain.hazard_draws import N_DRAWS, Groups, expected_draws
 from app.domain.hazard_guards import find_broken_curves
@@ -31,6 +32,7 @@ class Forecast:
     supported_months: Ints
     tenure_months: Ints
     renewal_churn: Floats  # NaN where there is no renewal ahead
+    cause_probabilities: Floats  # n x `causes.HORIZONS_MONTHS` x `causes.CAUSES`
     n_broken: int  # curves that are none
 
     @property
@@ -59,16 +61,26 @@ def forecast_by_hazard(model: HazardModel, table: FeatureTable) -> Forecast:
         supported_months=made.supported_months,
         tenure_months=made.tenure_months,
         renewal_churn=made.churn_by_next_renewal(),
+        cause_probabilities=made.cause_probabilities,
         n_broken=len(find_broken_curves(made)),
     )
 
 
 def forecast_by_segment(
-    table: FeatureTable, curves: Mapping[str, SurvivalCurve], *, segment: NDArray[Any], as_of: date
+    table: FeatureTable,
+    curves: Mapping[str, SurvivalCurve],
+    *,
+    segment: NDArray[Any],
+    as_of: date,
+    churns: Ints | None = None,
 ) -> Forecast:
-    """Everyone's curve is that of their segment from their tenure on; `segment` is by account."""
+    """Everyone's curve is that of their segment from their tenure on; `segment` is by account.
+
+    `churns`, how many left for each cause, says what share of the probability is each one's.
+    """
     names = sorted(curves)
     tenure = whole_months_between(table.started_on, np.datetime64(as_of, "D") + np.zeros(1, dtype="timedelta64[D]"))
+    shares = cause_shares(np.zeros(len(CAUSES), dtype=np.int64) if churns is None else churns)
     survival, sd, supported = conditional_survival(
         [_life_table(curves[name]) for name in names],
         table_of=np.array([names.index(label) for label in segment[table.account]], dtype=np.int64),
@@ -83,6 +95,7 @@ def forecast_by_segment(
         supported_months=supported,
         tenure_months=tenure,
         renewal_churn=np.full(len(tenure), np.nan),
+        cause_probabilities=(1.0 - survival[:, np.array(HORIZONS_MONTHS) - 1])[:, :, None] * shares,
         n_broken=0,
     )
 

@@ -10,6 +10,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from app.db import Base, reading
+from app.domain.causes import pack_probabilities
 from app.domain.contracts import LineState
 from app.domain.features import Bools, Floats
 from app.domain.health import BANDS, Health
@@ -122,6 +123,7 @@ def _live_columns(scoring: Scoring, accounts: Mapping[int, AccountArr]) -> Colum
             for name, three in curves.items()
             for bound, curve in zip(("", "_lower", "_upper"), three, strict=True)
         },
+        "cause_probabilities": pack_probabilities(forecast.cause_probabilities),
     }
 
 

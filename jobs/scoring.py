@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.causes import CAUSES, taken_as
 from app.domain.drift import segment_drift
 from app.domain.feature_table import build_features
 from app.domain.features import Bools, FeatureTable, Floats
@@ -51,8 +52,14 @@ class Scoring:
     def forecast(self) -> Forecast:
         if self.basis != SEGMENT:
             return forecast_by_hazard(self.model, self.table)
-        labels = self.labels[SEGMENT]
-        return forecast_by_segment(self.table, self.curves(SEGMENT), segment=labels, as_of=self.night.run.as_of)
+        spells = self.night.facts.spells
+        return forecast_by_segment(
+            self.table,
+            self.curves(SEGMENT),
+            segment=self.labels[SEGMENT],
+            as_of=self.night.run.as_of,
+            churns=np.bincount(taken_as(spells.cause[spells.churned]), minlength=len(CAUSES)),
+        )
 
     @cached_property
     def health(self) -> Health | None:

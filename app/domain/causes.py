@@ -17,6 +17,7 @@ from app.domain.months import Ints
 CAUSES = ("voluntary", "payment_failure", "closed")
 VOLUNTARY = CAUSES.index("voluntary")
 FEWEST_EVENTS = 20  # of a cause other than the decision to leave: with fewer it has no fit of its own
+VOLUNTARY_PRIOR = 0.5  # churns: where nobody has left yet, a decision to leave is what is to be expected
 HORIZONS_MONTHS = (1, 3, 6, 12)  # for which an account's probability is told by cause
 
 
@@ -32,6 +33,13 @@ def cause_codes(names: Sequence[str | None]) -> Ints:
 def taken_as(cause: Ints) -> Ints:
     """The cause that a churn counts for: one that nobody gave a cause is taken for a decision to leave."""
     return np.where(cause < 0, VOLUNTARY, cause)
+
+
+def cause_shares(churns: Ints) -> Floats:
+    """The constant share of each cause, from how many left for it."""
+    counted = churns + VOLUNTARY_PRIOR * (np.arange(len(CAUSES)) == VOLUNTARY)
+    shares: Floats = counted / counted.sum()
+    return shares
 
 
 def cumulative_incidence(hazards: Floats) -> Floats:

@@ -13,11 +13,12 @@ from app.domain.features import Bools, FeatureTable, Floats
 from app.domain.hazard_map import expit
 from app.domain.hazard_model import HazardModel
 from app.domain.months import Ints
+from app.domain.renewal_tail import take_factor
 from app.domain.survival import (
     FORECAST_MONTHS,
+    LARGEST_HAZARD,
     Inputs,
     build_inputs,
-    clock_covariance,
     log_curve_sd,
     row_chunks,
     surviving,
@@ -58,11 +59,11 @@ def group_draws(
     Draws of parts of a table with the same seed have the same coefficients in the same order, so that
     the draws of the parts add up to those of the whole.
     """
-    coefficients = _draw_coefficients(model, n_draws=n_draws, seed=seed)
+    drawn = _draw_model(model, n_draws=n_draws, seed=seed)
     expected, realised = np.zeros((2, groups.n_groups, FORECAST_MONTHS, n_draws))
     for rows in row_chunks(len(table.account)):
         fate = np.random.default_rng([seed, 1, int(table.account[rows[0]])]).random((n_draws, len(rows))).T
-        for part, retention in _draw_retention(model, take_rows(table, rows), coefficients=coefficients):
+        for part, retention in _draw_retention(model, take_rows(table, rows), drawn=drawn):
             members = _members(groups, rows[part])
             expected += np.tensordot(members, retention, axes=1)
             realised += np.tensordot(members, retention > fate[part][:, None, :], axes=1)
@@ -81,17 +82,18 @@ def expected_draws(
     Groups of fewer are drawn whole, and not moved.
     """
     rows, share = sample_accounts(table.account, cuts)
-    coefficients = _draw_coefficients(model, n_draws=N_DRAWS, seed=seed)
+    drawn = _draw_model(model, n_draws=N_DRAWS, seed=seed)
     sampled = [Groups(cut.group[rows], cut.weight[rows] / share, cut.n_groups) for cut in cuts]
     sums = [np.zeros((cut.n_groups, FORECAST_MONTHS, N_DRAWS)) for cut in cuts]
     for chunk in row_chunks(len(rows)):
-        for part, kept in _draw_retention(model, take_rows(table, rows[chunk]), coefficients=coefficients):
+        for part, kept in _draw_retention(model, take_rows(table, rows[chunk]), drawn=drawn):
             for i, sample in enumerate(sampled):
                 sums[i] += np.tensordot(_members(sample, chunk[part]), kept, axes=1)
     if len(rows) < len(table.account):
         for i, sample in enumerate(sampled):
-            drawn, fitted = sum_by_group(sample, retention[rows]), sum_by_group(cuts[i], retention)
-            sums[i] *= np.divide(fitted, drawn, out=np.ones(fitted.shape), where=drawn > 0)[:, :, None]
+            sampled_sum, fitted = sum_by_group(sample, retention[rows]), sum_by_group(cuts[i], retention)
+            ratio = np.divide(fitted, sampled_sum, out=np.ones(fitted.shape), where=sampled_sum > 0)
+            sums[i] *= ratio[:, :, None]
     return [total.transpose(2, 0, 1) for total in sums]
 
 
@@ -128,18 +130,22 @@ def _members(groups: Groups, rows: Ints) -> Floats:
     return members
 
 
-def _draw_retention(model: HazardModel, table: FeatureTable, *, coefficients: Floats) -> Iterator[tuple[Ints, Floats]]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Drawn:
+    """One set of coefficients a draw: of each fit, and of how churn slows with age."""
+
+    thetas: Floats  # fits x draws x A x B
+    tail: Floats  # draws x beta-geometrics; standard normal, times the posterior's scale
+
+
+def _draw_retention(model: HazardModel, table: FeatureTable, *, drawn: _Drawn) -> Iterator[tuple[Ints, Floats]]:
     """A few rows at a time, and R of each by month and draw (rows x months x draws)."""
     inputs = build_inputs(model, table, months=FORECAST_MONTHS)
     power = _centring_power(model, inputs)
     exposed = 1.0 - inputs.clock.committed
-    draws, size, terms = coefficients.shape
-    by_feature = coefficients.reshape(draws * size, terms).T
     for start in range(0, len(table.account), _AT_ONCE):
         rows = np.arange(start, min(start + _AT_ONCE, len(table.account)))
-        drawn = (inputs.z[rows] @ by_feature).reshape(len(rows), draws, size).transpose(0, 2, 1)
-        kept = inputs.phi[rows] @ np.ascontiguousarray(drawn)
-        kept = 1.0 - expit(kept) * exposed[rows][:, :, None]
+        kept = 1.0 - _draw_hazard(inputs, rows, drawn=drawn) * exposed[rows][:, :, None]
         for month in range(1, FORECAST_MONTHS):
             kept[:, month] *= kept[:, month - 1]
         kept **= power[rows][:, :, None]
@@ -148,20 +154,39 @@ def _draw_retention(model: HazardModel, table: FeatureTable, *, coefficients: Fl
         yield rows, kept
 
 
+def _draw_hazard(inputs: Inputs, rows: Ints, *, drawn: _Drawn) -> Floats:
+    """The hazard by month and draw, all fits together (rows x months x draws)."""
+    fits, draws, size, terms = drawn.thetas.shape
+    hazard = np.zeros((len(rows), FORECAST_MONTHS, draws))
+    for fit in range(fits):
+        by_feature = drawn.thetas[fit].reshape(draws * size, terms).T
+        predictor = (inputs.z[rows] @ by_feature).reshape(len(rows), draws, size).transpose(0, 2, 1)
+        hazard += expit(inputs.phi[rows] @ np.ascontiguousarray(predictor))
+    tail = take_factor(inputs.tail, rows)
+    hazard *= tail.ratio_for(np.exp(tail.log_sum[:, None] + tail.log_sum_sd[:, None] * drawn.tail[:, tail.curve].T))
+    return np.minimum(hazard, LARGEST_HAZARD, out=hazard)
+
+
 def _centring_power(model: HazardModel, part: Inputs) -> Floats:
     """The power (n x months) that makes drawn curves scatter about the fitted, calibrated one.
 
     Plainly they expect up to a tenth more churn, hazards being convex; log(-log R) is taken as normal.
     """
-    at_risk = part.hazard(model.theta) * (1.0 - part.clock.committed)
-    exposure = -np.log(np.clip(surviving(at_risk), 1e-300, 1.0 - 1e-12))
-    sd = log_curve_sd(at_risk, part.phi, covariance=clock_covariance(model, part.z)) / exposure
+    at_risk = part.hazards(model) * (1.0 - part.clock.committed)
+    exposure = -np.log(np.clip(surviving(at_risk.sum(axis=0)), 1e-300, 1.0 - 1e-12))
+    sd = log_curve_sd(model, part, hazards=at_risk) / exposure
     nodes, weights = np.polynomial.hermite_e.hermegauss(12)
     mean = sum(w * np.exp(-exposure * np.exp(sd * x)) for x, w in zip(nodes, weights / weights.sum(), strict=True))
     return np.asarray(exposure / -np.log(np.clip(mean, 1e-300, 1.0 - 1e-13)))
 
 
-def _draw_coefficients(model: HazardModel, *, n_draws: int, seed: int) -> Floats:
-    normal = np.random.default_rng([seed, 0]).standard_normal((n_draws, len(model.mode)))
-    scaled = normal @ np.linalg.cholesky(model.covariance).T * model.options.posterior_scale
-    return model.place_terms((model.mode + scaled) @ model.to_terms.T)
+def _draw_model(model: HazardModel, *, n_draws: int, seed: int) -> _Drawn:
+    """Each fit by its own stream, so that another cause with a fit of its own moves no draw of the others."""
+    streams = [np.random.default_rng([seed, 0]), *(np.random.default_rng([seed, 2, c]) for c in model.own_causes)]
+    scale = model.options.posterior_scale
+    modes = [
+        mode + stream.standard_normal((n_draws, len(mode))) @ np.linalg.cholesky(covariance).T * scale
+        for stream, mode, covariance in zip(streams, model.modes, model.covariances, strict=True)
+    ]
+    tail = np.random.default_rng([seed, 3]).standard_normal((n_draws, model.tail_alpha.size)) * scale
+    return _Drawn(model.place_terms(np.array(modes) @ model.to_terms.T), tail)

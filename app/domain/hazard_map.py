@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.domain.features import Bools, Floats
+from app.domain.months import Ints
 
 MOST_STEPS = 100
 MOST_HALVINGS = 40
@@ -107,6 +108,37 @@ def fit_posterior(problem: Problem, scaling: Scaling, *, prior: Prior, start: Fl
             raise FitDidNotConvergeError(f"no step lowers the objective after {n_steps} Newton steps")
         mode, (value, gradient, hessian) = mode + step, candidate
     raise FitDidNotConvergeError(f"not converged after {MOST_STEPS} Newton steps")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """With what probability each case was drawn, and the spell it was drawn with; cases of a spell lie side by side."""
+
+    spell: Ints
+    share: Floats
+
+
+def widen_for_sampling(posterior: Posterior, problem: Problem, *, scaling: Scaling, sample: Sample) -> Floats:
+    """The covariance of a mode that was found from a sample of spells, weighted by 1 / `share`.
+
+    The weighted rows tell the Hessian of all of them, and so how sure all of them would be; that the sample might
+    have been another adds H^-1 V H^-1, with V = sum over spells of (1 - share) u u' and u the spell's weighted
+    gradient (Horvitz and Thompson, each spell drawn by itself).
+    """
+    if (sample.share >= 1.0).all():
+        return posterior.covariance
+    scaled = scaling.matrix()
+    theta = np.zeros(problem.mask.shape)
+    theta[problem.mask] = scaled @ posterior.mode
+    clock, feature = np.nonzero(problem.mask)
+    gradients = np.empty((len(problem.z), len(clock)))
+    for start, part in zip(range(0, len(problem.z), _CHUNK), _chunks(problem), strict=True):
+        residual = part.weight * (expit(np.einsum("nha,na->nh", part.phi, part.z @ theta.T)) - part.target)
+        by_clock = np.einsum("nh,nha->na", residual, part.phi)
+        gradients[start : start + _CHUNK] = by_clock[:, clock] * part.z[:, feature]
+    first = np.flatnonzero(np.diff(sample.spell, prepend=-1))
+    pull = np.add.reduceat(gradients, first, axis=0) @ scaled @ posterior.covariance
+    return posterior.covariance + (pull * (1.0 - sample.share[first])[:, None]).T @ pull
 
 
 def _evaluate(problem: Problem, mode: Floats, *, scaled: Floats, prior: Prior) -> tuple[float, Floats, Floats]:

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from app.domain.causes import CAUSES
 from app.domain.features import Bools, FeatureSpec, Floats
 from app.domain.hazard_clock import CLOCK_COLUMNS
 from app.domain.hazard_map import Scaling
 from app.domain.months import Ints
+from app.domain.renewal_tail import RenewalTail, count_groups
 
-MODEL_VERSION = 1
+MODEL_VERSION = 2
 LARGEST_Z = 4.0  # a feature further from its mean says no more than this
 ONE, LOG_AHEAD, RENEWAL, CONTRACT, IDLE = (
     CLOCK_COLUMNS.index(name) for name in ("one", "log_ahead", "renewal", "contract", "idle")
@@ -36,7 +38,11 @@ class FitOptions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HazardModel:
-    """A fitted hazard. Prior, mode and covariance are of the standardised terms (`Scaling`)."""
+    """A fitted hazard. Prior, mode and covariance are of the standardised terms (`Scaling`).
+
+    `mode` is of the decision to leave and of every cause with too few churns for a fit of its own: `cause_shares` of
+    its hazard are theirs. The causes in `own_causes` have a fit of their own; the hazard is the sum of all fits'.
+    """
 
     options: FitOptions
     specs: tuple[FeatureSpec, ...]
@@ -50,11 +56,23 @@ class HazardModel:
     prior_sd: Floats
     mode: Floats
     covariance: Floats
+    cause_shares: Floats  # by cause
+    cause_churns: Ints  # by cause
+    own_causes: Ints
+    own_prior_mean: Floats  # own causes x terms; the standard deviations are `prior_sd`
+    own_mode: Floats
+    own_covariance: Floats
+    tail_alpha: Floats  # of `RenewalTail`
+    tail_beta: Floats
+    tail_log_sum_sd: Floats
     account_months: float
-    n_churns: int
     n_steps: int
     horizon_months: int
     last_supported_tenure: int  # months
+
+    @property
+    def n_churns(self) -> int:
+        return int(self.cause_churns.sum())
 
     @property
     def basis(self) -> str:
@@ -70,6 +88,32 @@ class HazardModel:
         """Coefficients of the terms themselves at the mode, clock columns x (1, standardised features)."""
         return self.place_terms(self.to_terms @ self.mode)
 
+    @property
+    def thetas(self) -> Floats:
+        """`theta`, then that of each cause with a fit of its own (fits x A x B)."""
+        return self.place_terms(self.modes @ self.to_terms.T)
+
+    @property
+    def modes(self) -> Floats:
+        """The mode of each fit, the main one first (fits x terms)."""
+        return np.concatenate([self.mode[None], self.own_mode])
+
+    @property
+    def covariances(self) -> Floats:
+        """The covariance of each mode (fits x terms x terms); between fits there is none worth the name."""
+        return np.concatenate([self.covariance[None], self.own_covariance])
+
+    @property
+    def fit_causes(self) -> Floats:
+        """What share of each fit's hazard belongs to each cause (fits x causes)."""
+        own = np.zeros((len(self.own_causes), len(CAUSES)))
+        own[np.arange(len(own)), self.own_causes] = 1.0
+        return np.concatenate([self.cause_shares[None], own])
+
+    @property
+    def tail(self) -> RenewalTail:
+        return RenewalTail(self.tail_alpha, self.tail_beta, self.tail_log_sum_sd)
+
     def place_terms(self, coefficients: Floats) -> Floats:
         """Coefficients of the terms (..., terms) as matrices (..., A, B), zero outside the mask."""
         mask = term_mask(self.specs)
@@ -78,13 +122,15 @@ class HazardModel:
         return theta
 
     @property
-    def theta_covariance(self) -> Floats:
-        """Covariance of theta, A x B x A x B, zero outside the mask."""
+    def theta_covariances(self) -> Floats:
+        """Covariance of each of `thetas` (fits x A x B x A x B), zero outside the mask."""
         mask = term_mask(self.specs)
         to_terms = self.to_terms * self.options.posterior_scale
-        full = np.zeros((mask.size, mask.size))
-        full[np.ix_(mask.ravel(), mask.ravel())] = to_terms @ self.covariance @ to_terms.T
-        return full.reshape(mask.shape * 2)
+        covariances = self.covariances
+        full = np.zeros((len(covariances), mask.size, mask.size))
+        inside = np.flatnonzero(mask.ravel())
+        full[:, inside[:, None], inside] = to_terms @ covariances @ to_terms.T
+        return full.reshape(-1, *mask.shape, *mask.shape)
 
     def to_json(self) -> str:
         """The model as JSON text: same model, same bytes."""
@@ -114,7 +160,11 @@ class HazardModel:
         body["specs"] = tuple(FeatureSpec(**spec) for spec in body["specs"])
         for name in _FLOAT_ARRAYS:
             body[name] = _frozen(np.array(body[name], dtype=np.float64))
-        body["feature_churns"] = _frozen(np.array(body["feature_churns"], dtype=np.int64))
+        for name in _INT_ARRAYS:
+            body[name] = _frozen(np.array(body[name], dtype=np.int64))
+        terms = len(body["mode"])  # what is empty has lost its shape
+        body["own_prior_mean"], body["own_mode"] = (body[n].reshape(-1, terms) for n in ("own_prior_mean", "own_mode"))
+        body["own_covariance"] = body["own_covariance"].reshape(-1, terms, terms)
         model = cls(**body)
         _check_shapes(model)
         return model
@@ -126,8 +176,10 @@ class HazardModel:
 
 _FLOAT_ARRAYS = (
     *("feature_mean", "feature_sd", "clock_mean", "term_mean", "term_scale"),
-    *("prior_mean", "prior_sd", "mode", "covariance"),
+    *("prior_mean", "prior_sd", "mode", "covariance", "cause_shares"),
+    *("own_prior_mean", "own_mode", "own_covariance", "tail_alpha", "tail_beta", "tail_log_sum_sd"),
 )
+_INT_ARRAYS = ("feature_churns", "cause_churns", "own_causes")
 
 
 def term_mask(specs: tuple[FeatureSpec, ...]) -> Bools:
@@ -148,14 +200,21 @@ def standardise(values: Floats, mean: Floats, *, sd: Floats) -> Floats:
 
 
 def _check_shapes(model: HazardModel) -> None:
-    terms, p = int(term_mask(model.specs).sum()), len(model.specs)
-    shapes = dict.fromkeys(("term_mean", "term_scale", "prior_mean", "prior_sd", "mode"), (terms,)) | {
+    terms, p, own = int(term_mask(model.specs).sum()), len(model.specs), len(model.own_causes)
+    shapes: dict[str, tuple[int, ...]] = {
         "feature_mean": (p,),
         "feature_sd": (p,),
         "feature_churns": (p,),
         "clock_mean": (len(CLOCK_COLUMNS),),
         "covariance": (terms, terms),
+        "cause_shares": (len(CAUSES),),
+        "cause_churns": (len(CAUSES),),
+        "own_prior_mean": (own, terms),
+        "own_mode": (own, terms),
+        "own_covariance": (own, terms, terms),
     }
+    shapes |= dict.fromkeys(("term_mean", "term_scale", "prior_mean", "prior_sd", "mode"), (terms,))
+    shapes |= dict.fromkeys(("tail_alpha", "tail_beta", "tail_log_sum_sd"), (count_groups(model.specs), 2))
     for name, shape in shapes.items():
         value = getattr(model, name)
         if value.shape != shape or not np.isfinite(value).all():

@@ -1,10 +1,11 @@
 """Which months of which spells the hazard learns from, and how much each row counts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import date
 
 import numpy as np
 
+from app.domain.causes import CAUSES, taken_as
 from app.domain.features import Bools, FeatureTable, Floats, Spells
 from app.domain.hazard_clock import landmark_offsets, month_offsets
 from app.domain.months import Ints
@@ -18,15 +19,21 @@ class TrainingRows:
     """Row (case i, month s) is at risk for s = 1..last_month[i]; a case is a row of the feature table.
 
     `weight` (cases x horizon) is 1 / (number of landmarks that cover the same spell and month),
-    so that every month of a spell counts once; 0 where not at risk.
+    so that every month of a spell counts once, times 1 / `share`; 0 where not at risk.
     """
 
     table_row: Ints
     spell: Ints
     last_month: Ints
     event_month: Ints  # the month of churn, 0 for none within the horizon
+    cause: Ints  # of that churn, index into `causes.CAUSES`
     weight: Floats
-    n_churns: int  # spells whose churn is among the rows, before a sample was taken of them
+    share: Floats  # with what probability the case was sampled; its weight makes up for it
+    churns: Ints  # by cause: spells whose churn is among the rows, before a sample was taken of them
+
+    @property
+    def n_churns(self) -> int:
+        return int(self.churns.sum())
 
 
 def build_training_rows(
@@ -46,11 +53,19 @@ def build_training_rows(
     event = np.where(churned, end + back + 1, 0)
     last = np.minimum(np.where(churned, event, np.where(end < 0, end + back, back)), horizon_months)
     event = np.where(event > horizon_months, 0, event)
-    n_churns = len(np.unique(spell[event > 0]))
-    keep, factor = _sample(table.account[rows], churned=churned, at_risk=last > 0)
+    cause = taken_as(spells.cause)
+    churns = np.bincount(cause[np.unique(spell[event > 0])], minlength=len(CAUSES))
+    keep, share = _sample(table.account[rows], churned=churned, at_risk=last > 0)
     rows, back, spell, event, last = (a[keep] for a in (rows, back, spell, event, last))
-    weight = _row_weights(spell, back, last=last, horizon_months=horizon_months)
-    return TrainingRows(rows, spell, last, event, weight * factor[keep][:, None], n_churns)
+    share = share[keep]
+    weight = _row_weights(spell, back, last=last, horizon_months=horizon_months) / share[:, None]
+    return TrainingRows(rows, spell, last, event, cause[spell], weight, share, churns)
+
+
+def take_rows(table: FeatureTable, rows: Ints) -> FeatureTable:
+    """The given rows of a feature table, in that order."""
+    columns = {field.name: getattr(table, field.name)[rows] for field in fields(table) if field.name != "names"}
+    return replace(table, **columns)
 
 
 def last_supported_tenure(rows: TrainingRows, tenure_months: Ints) -> int:
@@ -68,7 +83,7 @@ def last_supported_tenure(rows: TrainingRows, tenure_months: Ints) -> int:
 
 
 def _sample(account: Ints, *, churned: Bools, at_risk: Bools) -> tuple[Bools, Floats]:
-    """Cases to keep and their factor: of spells with churn as many as three quarters of `MOST_CASES` hold, which
+    """Cases to keep and each one's chance: of spells with churn as many as three quarters of `MOST_CASES` hold, which
     is all of them up to some 20,000 churns; of the rest what is left.
 
     Chosen by a hash of the account, so that the order of rows has no say.
@@ -79,7 +94,7 @@ def _sample(account: Ints, *, churned: Bools, at_risk: Bools) -> tuple[Bools, Fl
     share_quiet = min(1.0, (MOST_CASES - min(most, int(lost.sum()))) / max(1, int(quiet.sum())))
     share = np.where(churned, share_lost, share_quiet)
     hashed = (account.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)
-    return at_risk & (hashed.astype(np.float64) < share * 2.0**24), 1.0 / share
+    return at_risk & (hashed.astype(np.float64) < share * 2.0**24), share
 
 
 def _row_weights(spell: Ints, back: Ints, *, last: Ints, horizon_months: int) -> Floats:

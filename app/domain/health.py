@@ -1,7 +1,8 @@
 """Health: a fixed map of the churn probability, and exactly why it is what it is.
 
-p* is the probability of churn over max(12 months, months through the next renewal), annualised as
-1 - (1 - p)^(12 / m), so that an account that dies early in a 24-month term does not show 100.
+p* is the probability of voluntary churn, as if there were no other cause, over max(12 months, months
+through the next renewal), annualised as 1 - (1 - p)^(12 / m), so that an account that dies early in a
+24-month term does not show 100.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from app.domain.causes import VOLUNTARY
 from app.domain.features import Bools, FeatureSpec, FeatureTable, Floats
 from app.domain.hazard_clock import CLOCK_COLUMNS
 from app.domain.hazard_map import expit
@@ -244,12 +246,13 @@ class _Path:
     def gradient(self, at: float) -> Floats:
         """Derivative of logit p* along the line at the point, one column a driver (n x drivers).
 
-        With log q the kept log survival, d logit p* = -d log q / (1 - q), and d log S / d eta[k] = -h[k].
+        With log q the kept log survival, d logit p* = -d log q / (1 - q), and with h = w expit(eta), where w is the
+        share that is voluntary times the tail's factor, d log S / d eta[k] = -h (1 - h / w) / (1 - h).
         """
         phi, z, theta = self._phi(at), self._z(at), self.model.theta
         hazard = self._hazard(phi, z)
         slope = 12.0 / self.horizon / -np.expm1(self._log_kept(hazard))
-        pull = hazard * self._within() * slope[:, None]
+        pull = hazard * (1.0 - hazard / self._weight()) / (1.0 - hazard) * self._within() * slope[:, None]
         by_feature = (np.einsum("nk,nka->na", pull, phi) @ theta)[:, 1:] * self.inputs.z[:, 1:]
         moved = np.einsum("nk,nka->na", pull, self.inputs.phi - self.reference) * (z @ theta.T)
         by_clock = [moved[:, columns].sum(axis=1, keepdims=True) for columns in (_TENURE, _CONTRACT)]
@@ -267,7 +270,12 @@ class _Path:
         return np.arange(1, self.inputs.phi.shape[1] + 1)[None, :] <= self.horizon[:, None]
 
     def _hazard(self, phi: Floats, z: Floats) -> Floats:
-        return expit(np.einsum("nka,na->nk", phi, z @ self.model.theta.T))
+        hazard: Floats = self._weight() * expit(np.einsum("nka,na->nk", phi, z @ self.model.theta.T))
+        return hazard
+
+    def _weight(self) -> Floats:
+        weight: Floats = self.inputs.tail.ratio * self.model.cause_shares[VOLUNTARY]
+        return weight
 
     def _log_kept(self, hazard: Floats) -> Floats:
         """12 / m x log S(m): the log of the share kept a year."""

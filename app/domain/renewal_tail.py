@@ -10,7 +10,7 @@ Only the sum c = alpha + beta counts for how it falls: g(t) / g(t') = (c + t' - 
 Hardie, How to project customer retention, Journal of Interactive Marketing 21 (2007).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from app.domain.hazard_clock import Clock
 from app.domain.months import Ints
 
 SEGMENT_PREFIX = "segment: "
+COMPANY = 0  # the group of all accounts; segments follow
 MONTHLY, LONGER = 0, 1  # kinds of contract: what a renewal opportunity is differs
 MOST_STEPS = 200
 TOLERANCE = 1e-14
@@ -128,7 +129,7 @@ def _evaluate(point: Floats, due: Floats, *, lost: Floats, prior: ShapePrior | N
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RenewalTail:
-    """The beta-geometric of each group and kind of contract (groups x 2). Group 0 is the company as a whole."""
+    """The beta-geometric of each group and kind of contract (groups x 2). Group 0 is the company."""
 
     alpha: Floats
     beta: Floats
@@ -170,28 +171,27 @@ def renewal_numbers(clock: Clock, term_months: Ints) -> Ints:
     return np.maximum(-(-clock.tenure_months // term), 1)
 
 
-def fit_tail(clock: Clock, term_months: Ints, *, group: Ints, weight: Floats, target: Floats) -> RenewalTail:
+def fit_tail(clock: Clock, renewal: Ints, *, groups: tuple[Ints, int], weight: Floats, target: Floats) -> RenewalTail:
     """One beta-geometric for each group and kind of contract, from the rows of the hazard's fit.
 
-    A month counts where something falls due in it; churns at other times say nothing of renewals. Groups are
-    drawn towards the company, the company towards the default, as far as they have few renewals.
+    `renewal` as of `renewal_numbers`; `groups` are that of each row, and how many there are. A month counts where
+    something falls due in it; churns at other times say nothing of renewals. Groups are drawn towards the company,
+    the company towards the default, as far as they have few renewals.
     """
-    n_groups = int(group.max(initial=0)) + 1
+    group, n_groups = groups
     longer = clock.contract > 0
     counted = weight * np.where(longer[:, None], clock.renews, 1.0 - clock.idle)
-    number = renewal_numbers(clock, term_months)
     fits = np.empty((3, n_groups, 2))
     for kind in (MONTHLY, LONGER):
-        rows = longer == (kind == LONGER)
-        company = fit_beta_geometric(*_count(number[rows], counted[rows], target=target[rows]), prior=DEFAULT_PRIOR)
-        fits[:, 0, kind] = company.alpha, company.beta, company.log_sum_sd
-        prior = ShapePrior(
-            float(np.log(company.alpha)), SEGMENT_SD[0], float(np.log(company.alpha / company.beta)), SEGMENT_SD[1]
-        )
-        for one in range(1, n_groups):
-            own = rows & (group == one)
-            found = fit_beta_geometric(*_count(number[own], counted[own], target=target[own]), prior=prior)
+        prior = DEFAULT_PRIOR
+        for one in range(n_groups):
+            rows = (longer == (kind == LONGER)) & ((group == one) | (one == COMPANY))
+            due, lost = _count(renewal[rows], counted[rows], target=target[rows])
+            found = fit_beta_geometric(due, lost, prior=prior)
             fits[:, one, kind] = found.alpha, found.beta, found.log_sum_sd
+            if one == COMPANY:
+                first = np.log(found.alpha / found.beta)
+                prior = ShapePrior(float(np.log(found.alpha)), SEGMENT_SD[0], float(first), SEGMENT_SD[1])
     return RenewalTail(*fits)
 
 
@@ -223,6 +223,11 @@ def tail_factor(
         log_sum_sd=tail.log_sum_sd.ravel()[curve],
         curve=curve,
     )
+
+
+def take_factor(factor: TailFactor, rows: Ints) -> TailFactor:
+    """The given rows of a factor, in that order."""
+    return TailFactor(**{field.name: getattr(factor, field.name)[rows] for field in fields(factor)})
 
 
 def curve_numbers(group: Ints, clock: Clock) -> Ints:

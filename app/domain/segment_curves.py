@@ -1,7 +1,9 @@
 """The curve of an account from its segment's Kaplan-Meier alone, where no hazard can be learned.
 
 S(k | T) = S(T + k) / S(T) month by month; log S has Greenwood's variance, summed over the months
-ahead. Beyond the last month with 10 at risk the mean hazard of the 12 months before it is held.
+ahead. Beyond the last month M with 10 at risk the mean hazard of the 12 months up to it goes on falling
+as renewals do, by g(t) / g(M) of the segment's shifted beta-geometric (app/domain/renewal_tail.py), whose
+uncertainty widens the interval. For an account that is older than M itself it stays as it is.
 """
 
 from collections.abc import Sequence
@@ -11,6 +13,7 @@ import numpy as np
 
 from app.domain.features import Floats
 from app.domain.months import Ints
+from app.domain.renewal_tail import DEFAULT_PRIOR, BetaGeometric, fit_beta_geometric
 
 FEWEST_AT_RISK = 10
 MONTHS_HELD = 12
@@ -22,6 +25,7 @@ class MonthlyTable:
 
     hazard: Floats
     variance: Floats
+    tail: BetaGeometric
 
     @property
     def supported_months(self) -> int:
@@ -34,7 +38,11 @@ def life_table(survival: Floats, at_risk: Ints) -> MonthlyTable:
     months = int(few[0]) if len(few) else len(at_risk)
     hazard = 1.0 - survival[1 : months + 1] / np.maximum(survival[:months], 1e-12)
     n = at_risk[:months].astype(np.float64)
-    return MonthlyTable(hazard=hazard, variance=hazard / np.maximum(n * (1.0 - hazard), 1e-12))
+    return MonthlyTable(
+        hazard=hazard,
+        variance=hazard / np.maximum(n * (1.0 - hazard), 1e-12),
+        tail=fit_beta_geometric(n, n * hazard, prior=DEFAULT_PRIOR),
+    )
 
 
 def conditional_survival(
@@ -42,14 +50,29 @@ def conditional_survival(
 ) -> tuple[Floats, Floats, Ints]:
     """S and the standard deviation of log S (n x months) from each account's tenure on, and its supported months."""
     longest = int(tenure_months.max(initial=0)) + months
-    hazard = np.array([_extended(table.hazard, longest) for table in tables]).reshape(len(tables), longest)
-    variance = np.array([_extended(table.variance, longest) for table in tables]).reshape(len(tables), longest)
-    ahead = tenure_months[:, None] + np.arange(months)[None, :]
-    at = (table_of[:, None], ahead)
-    survival = np.multiply.accumulate(1.0 - hazard[at], axis=1)
-    sd = np.sqrt(np.cumsum(variance[at], axis=1))
+    hazards = np.array([_extended(table.hazard, longest) for table in tables]).reshape(len(tables), longest)
+    variances = np.array([_extended(table.variance, longest) for table in tables]).reshape(len(tables), longest)
     supported = np.array([table.supported_months for table in tables], dtype=np.int64)[table_of]
+    at = (table_of[:, None], tenure_months[:, None] + np.arange(months)[None, :])
+    ratio, slope = _falling(tables, table_of, tenure_months=tenure_months, months=months)
+    hazard = hazards[at] * ratio
+    by_tail = np.cumsum(hazard * slope / (1.0 - np.minimum(hazard, 1.0 - 1e-12)), axis=1)
+    by_tail *= np.array([table.tail.log_sum_sd for table in tables])[table_of][:, None]
+    survival = np.multiply.accumulate(1.0 - hazard, axis=1)
+    sd = np.sqrt(np.cumsum(variances[at], axis=1) + by_tail**2)
     return survival, sd, np.clip(supported - tenure_months, 0, months)
+
+
+def _falling(
+    tables: Sequence[MonthlyTable], table_of: Ints, *, tenure_months: Ints, months: int
+) -> tuple[Floats, Floats]:
+    """g(t) / g(M) beyond each table's last month, else 1; and the derivative of its log by log(alpha + beta)."""
+    total = np.array([table.tail.alpha + table.tail.beta for table in tables])[table_of][:, None]
+    last = np.array([max(table.supported_months, 1) for table in tables])[table_of][:, None]
+    month = np.maximum(tenure_months[:, None] + np.arange(1, months + 1), last)
+    month = np.where(tenure_months[:, None] > last, last, month)
+    at_last, then = total + last - 1.0, total + month - 1.0
+    return at_last / then, total * (1.0 / at_last - 1.0 / then)
 
 
 def _extended(values: Floats, length: int) -> Floats:

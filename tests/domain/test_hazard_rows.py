@@ -121,8 +121,10 @@ def test_support_ends_where_fewer_than_ten_spells_are_left() -> None:
         spell=np.arange(12),
         last_month=np.array([3] * 10 + [5] * 2),
         event_month=np.zeros(12, dtype=np.int64),
+        cause=np.zeros(12, dtype=np.int64),
         weight=np.ones((12, 5)),
-        n_churns=0,
+        share=np.ones(12),
+        churns=np.zeros(3, dtype=np.int64),
     )
     tenure = np.arange(1, 6)[None, :] + np.zeros((12, 1), dtype=np.int64)
     assert last_supported_tenure(rows, tenure) == 3

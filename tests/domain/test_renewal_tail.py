@@ -165,12 +165,9 @@ def test_each_segment_has_its_own_tail_drawn_towards_the_company() -> None:
     made = clock([list(range(1, months + 1))] * n, [[0.0] * months] * n, [0.0] * n)
 
     def fit(rows: np.ndarray) -> RenewalTail:
-        some = Clock(
-            *(getattr(made, name)[rows] for name in ("tenure_months", "renews", "contract", "idle", "committed"))
-        )
-        return fit_tail(
-            some, np.ones(len(rows), dtype=int), group=group[rows], weight=weight[rows], target=target[rows]
-        )
+        some = Clock(*(getattr(made, name)[rows] for name in Clock.__dataclass_fields__))
+        renewal = renewal_numbers(some, np.ones(len(rows), dtype=int))
+        return fit_tail(some, renewal, groups=(group[rows], 3), weight=weight[rows], target=target[rows])
 
     found = fit(np.arange(n))
     falls = (found.alpha + found.beta)[1:, 0]

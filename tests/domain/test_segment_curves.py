@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+from app.domain.renewal_tail import BetaGeometric
 from app.domain.segment_curves import MonthlyTable, conditional_survival, life_table
+
+TAIL = BetaGeometric(alpha=2.0, beta=8.0, log_sum_sd=0.5)
 
 
 def test_a_life_table_by_pencil() -> None:
@@ -14,20 +17,35 @@ def test_a_life_table_by_pencil() -> None:
     assert table.supported_months == 2
 
 
-def test_the_curve_goes_on_from_the_tenure_and_holds_the_last_hazard() -> None:
-    table = MonthlyTable(hazard=np.array([0.5, 0.2, 0.1]), variance=np.array([0.3, 0.2, 0.1]))
+def test_the_curve_goes_on_from_the_tenure_and_falls_as_renewals_do() -> None:
+    table = MonthlyTable(hazard=np.array([0.5, 0.2, 0.1]), variance=np.array([0.3, 0.2, 0.1]), tail=TAIL)
     survival, sd, supported = conditional_survival(
         [table], table_of=np.array([0, 0, 0]), tenure_months=np.array([0, 2, 9]), months=4
     )
     held = (0.5 + 0.2 + 0.1) / 3
-    assert survival[0] == pytest.approx([0.5, 0.4, 0.36, 0.36 * (1 - held)])
-    assert survival[1] == pytest.approx(0.9 * (1 - held) ** np.array([0, 1, 2, 3]))
-    assert sd[1] == pytest.approx(np.sqrt(np.array([0.1, 0.3, 0.5, 0.7])))
+    fourth, fifth, sixth = (held * 12 / then for then in (13, 14, 15))  # (c + 3 - 1) / (c + t - 1), c = 10
+    assert survival[0] == pytest.approx([0.5, 0.4, 0.36, 0.36 * (1 - fourth)])
+    assert survival[1] == pytest.approx(0.9 * np.cumprod([1, 1 - fourth, 1 - fifth, 1 - sixth]))
+    assert survival[2] == pytest.approx((1 - held) ** np.arange(1, 5))  # older than the record: as it is
+    slope = fourth * 10 * (1 / 12 - 1 / 13) / (1 - fourth)
+    assert sd[1, :2] == pytest.approx(np.sqrt([0.1, 0.3 + (0.5 * slope) ** 2]))
+    assert sd[2] == pytest.approx(np.sqrt(0.2 * np.arange(1, 5)))
     assert supported.tolist() == [3, 1, 0]
 
 
+def test_the_slope_of_the_tail_is_that_of_a_small_step() -> None:
+    def log_survival(total: float) -> np.ndarray:
+        tail = BetaGeometric(alpha=1.0, beta=total - 1.0, log_sum_sd=1.0)
+        table = MonthlyTable(np.array([0.2, 0.1]), np.zeros(2), tail)
+        survival, sd, _ = conditional_survival([table], table_of=np.array([0]), tenure_months=np.array([1]), months=12)
+        return np.stack([np.log(survival[0]), sd[0]])
+
+    (low, sd), (high, _) = log_survival(10.0), log_survival(10.0 * np.exp(1e-5))
+    assert np.abs(high - low) / 1e-5 == pytest.approx(sd, rel=1e-4, abs=1e-9)
+
+
 def test_each_account_reads_its_own_segment() -> None:
-    tables = [MonthlyTable(np.array([0.1]), np.array([0.0])), MonthlyTable(np.array([0.3]), np.array([0.0]))]
+    tables = [MonthlyTable(np.array([q]), np.array([0.0]), TAIL) for q in (0.1, 0.3)]
     survival, _, _ = conditional_survival(tables, table_of=np.array([1, 0]), tenure_months=np.array([0, 0]), months=1)
     assert survival[:, 0] == pytest.approx([0.7, 0.9])
 
@@ -40,3 +58,10 @@ def test_a_segment_that_nobody_knows_anything_of_keeps_everyone() -> None:
     assert survival.tolist() == [[1.0, 1.0]]
     assert sd.tolist() == [[0.0, 0.0]]
     assert supported.tolist() == [0]
+
+
+def test_a_segment_that_all_left_has_finite_curves() -> None:
+    gone = life_table(np.array([1.0, 0.5, 0.0]), np.array([40, 20]))
+    survival, sd, _ = conditional_survival([gone], table_of=np.array([0]), tenure_months=np.array([0]), months=5)
+    assert survival[0, 1:].tolist() == [0.0] * 4
+    assert np.isfinite(sd).all()

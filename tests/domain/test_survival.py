@@ -102,7 +102,7 @@ def test_json_returns_the_same_model_and_the_same_bytes(model: HazardModel, toda
 
 def test_json_that_is_no_such_model_is_refused(model: HazardModel) -> None:
     body = json.loads(model.to_json())
-    for change in ({"version": 2}, {"mode": body["mode"][:-1]}, {"surprise": 1}, {"feature_sd": [1.0]}):
+    for change in ({"version": 1}, {"mode": body["mode"][:-1]}, {"surprise": 1}, {"feature_sd": [1.0]}):
         with pytest.raises(ValueError, match="hazard model"):
             HazardModel.from_json(json.dumps(body | change))
     with pytest.raises(ValueError, match="hazard model"):
@@ -213,18 +213,42 @@ def test_revenue_is_kept_inside_a_committed_term_while_the_account_may_leave(
     assert prediction.retention[:, 7:] == pytest.approx(prediction.survival[:, 7:] / prediction.survival[:, 6:7])
 
 
-def test_beyond_the_support_hazards_are_held_at_the_same_clock_position(
-    model: HazardModel, today: FeatureTable
+def test_beyond_the_support_hazards_fall_as_renewals_do_at_the_same_clock_position(
+    model: HazardModel, today: FeatureTable, world: World
 ) -> None:
     prediction = predict(model, today)
-    i = int(np.flatnonzero(prediction.next_renewal_month == 2)[0])
+    due_next = np.flatnonzero(prediction.next_renewal_month == 2)
+    i = int(due_next[prediction.tenure_months[due_next] + 24 < model.last_supported_tenure][0])
     s = int(prediction.supported_months[i])
+    assert s == 24
+    c = model.tail_alpha[0, 1] + model.tail_beta[0, 1]
+    passed = np.ceil((prediction.tenure_months[i] + np.arange(1, 61)) / 12) - 1  # a year's renewal ends it
+    ratio = (c + passed[s - 1]) / (c + passed)
     renewal = np.isin(np.arange(1, 61) % 12, [2])
     later = np.arange(1, 61) > s
-    assert np.ptp(prediction.hazard[i, later & ~renewal]) < 1e-15
-    assert np.ptp(prediction.hazard[i, later & renewal]) < 1e-15
+    for position in (later & ~renewal, later & renewal):
+        held = prediction.hazard[i, position] / ratio[position]
+        assert held == pytest.approx(np.full(len(held), held[0]), rel=1e-9)
     assert prediction.hazard[i, later & renewal][0] > 5 * prediction.hazard[i, later & ~renewal][0]
+    assert prediction.hazard[i, later & renewal][-1] < prediction.hazard[i, later & renewal][0]
     assert ((prediction.supported_months >= 12) & (prediction.supported_months <= 24)).all()
+
+
+def test_an_account_older_than_the_record_keeps_its_last_hazards(model: HazardModel, today: FeatureTable) -> None:
+    old = replace(today, started_on=today.started_on - np.timedelta64(3650, "D"))
+    prediction = predict(model, old)
+    assert (prediction.supported_months == 12).all()
+    monthly = today.term_months == 1
+    assert np.ptp(prediction.hazard[monthly][:, 12:], axis=1).max() < 1e-15
+
+
+def test_the_tail_widens_the_interval(model: HazardModel, today: FeatureTable) -> None:
+    sure = replace(model, tail_log_sum_sd=np.zeros_like(model.tail_log_sum_sd))
+    with_tail, without = predict(model, today), predict(sure, today)
+    assert with_tail.survival.tobytes() == without.survival.tobytes()
+    assert (with_tail.log_survival_sd[:, :12] == without.log_survival_sd[:, :12]).all()
+    inside = with_tail.tenure_months < model.last_supported_tenure
+    assert (with_tail.log_survival_sd[inside, -1] > without.log_survival_sd[inside, -1]).all()
 
 
 def test_churn_by_the_next_renewal_is_unknown_for_monthly_contracts(model: HazardModel, today: FeatureTable) -> None:

@@ -57,7 +57,9 @@ def files(tmp_path: Path) -> list[Path]:
 
 
 def start(url: str, files: list[Path]) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "DATABASE_URL": url, "TENURE_DATA": str(files[0].parent), "PYTHONPATH": str(ROOT)}
+    folder = str(files[0].parent)
+    own = {"DATABASE_URL": url, "TENURE_DATA": folder, "TMPDIR": folder, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, **own}  # what the killed one leaves behind goes with the folder of the test
     command = [sys.executable, "-c", "from app.cli import main; main()", "import", *map(str, files)]
     return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 

@@ -25,6 +25,7 @@ from app.queries.earned import load_earned
 from app.queries.groups import load_groups
 from app.services.bulk import add_columns
 from jobs.groups import curve_rows, draw_rows
+from jobs.inputs import input_rows
 from jobs.new_customers import new_customer_rows
 from jobs.night import Night
 from jobs.scoring import Scoring
@@ -58,7 +59,7 @@ def score_accounts(night: Night, results: Mapping[str, Result]) -> Write:
     scoring = Scoring(night, basis=basis, model=model, labels=dict(labels), account_arr=account_arr)
     live = _live_columns(scoring, arr)
     others = _other_columns(np.setdiff1d(accounts, live["account_id"], assume_unique=True), arr, basis=basis)
-    snapshots = _snapshot_columns(scoring, live["account_id"])
+    snapshots, inputs = _snapshot_columns(scoring, live["account_id"]), input_rows(scoring)
     for columns in (live, others):
         columns["ltv_historical_minor"] = _earned_column(columns["account_id"], earned)
     by_group = (draw_rows(scoring), curve_rows(scoring), new_customer_rows(scoring))
@@ -73,6 +74,8 @@ def score_accounts(night: Night, results: Mapping[str, Result]) -> Write:
         for group_table, rows in by_group:
             if rows:
                 session.execute(insert(group_table), [row | {"run_id": run_id} for row in rows])
+        run = session.get_one(ModelRun, run_id)
+        run.report = run.report | {"inputs": inputs}
         scored = len(live["account_id"])
         return {"accounts": len(accounts), "scored": scored, "broken_curves": scoring.forecast.n_broken}
 

@@ -50,6 +50,7 @@ NEEDS: dict[str, set[str]] = {
     "signed in": {"web.home", "web.log_out", "web.settings", "web.settings_account"},
     "accounts:read": {
         *("web.today", "web.accounts", "web.accounts_csv", "web.account", "web.retention", "web.model", "web.feeds"),
+        "web.model_inputs",
         *("api.list_accounts", "api.show_account", "api.show_account_health", "api.show_account_retention"),
         *("api.show_retention", "api.show_current_model"),
     },

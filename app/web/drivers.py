@@ -21,6 +21,7 @@ FEATURES: dict[str, LazyString] = {
     "days_since_use": _l("Days since the product was last used"),
     "onboarding_late": _l("Onboarding steps done late or not at all"),
     "onboarding_overdue": _l("Onboarding steps that are still open"),
+    "trainings_12m": _l("Trainings attended in a year"),
     "tickets_90d": _l("Support tickets in 90 days"),
     "escalations_90d": _l("Escalated tickets in 90 days"),
     "nps": _l("Latest recommendation (NPS)"),
@@ -28,6 +29,7 @@ FEATURES: dict[str, LazyString] = {
     "csat": _l("Latest satisfaction (CSAT)"),
     "csat_missing": _l("No satisfaction rating (CSAT) in a year"),
     "days_since_contact": _l("Days since we last spoke"),
+    "overdue_days": _l("Days that an invoice is overdue"),
     "log_mrr": _l("Size of the subscription"),
     "returned": _l("Left once and came back"),
     "tenure": _l("Time as a customer"),
@@ -97,11 +99,19 @@ FINDINGS: dict[str, Callable[[float], str]] = {
     "onboarding_overdue": lambda value: _(
         "%(share)s of the onboarding steps are still open", share=show_percent(value, digits=0)
     ),
+    "trainings_12m": lambda value: ngettext(
+        "%(num)s training attended in a year", "%(num)s trainings attended in a year", round(value)
+    ),
     "tickets_90d": lambda value: ngettext(
         "%(num)s support ticket in 90 days", "%(num)s support tickets in 90 days", round(value)
     ),
     "escalations_90d": lambda value: ngettext(
         "%(num)s escalated ticket in 90 days", "%(num)s escalated tickets in 90 days", round(value)
+    ),
+    "overdue_days": lambda value: (
+        ngettext("An invoice is %(num)s day overdue", "An invoice is %(num)s days overdue", round(value))
+        if value
+        else _("No invoice is overdue")
     ),
     "nps": lambda value: _("Would recommend us: %(score)s of 10", score=f"{value:g}"),
     "csat": lambda value: _("Satisfaction: %(score)s of 5", score=f"{value:g}"),
@@ -114,10 +124,13 @@ FINDINGS: dict[str, Callable[[float], str]] = {
 # From where on a finding is good news. Such a one can go with a risk, as use does before a project ends; but as a
 # reason for a call it reads as nonsense.
 GOOD_FROM: dict[str, float] = {"usage_level": 0, "usage_mean_3m": 0, "usage_trend": 0, "nps": 9, "csat": 4}
+GOOD_AT_NONE = frozenset({"overdue_days"})
 
 
 def is_good_news(name: str, value: float | None) -> bool:
-    return value is not None and name in GOOD_FROM and value >= GOOD_FROM[name]
+    if value is None:
+        return False
+    return (name in GOOD_FROM and value >= GOOD_FROM[name]) or (name in GOOD_AT_NONE and not value)
 
 
 def effect_words(contribution: float) -> str:

@@ -22,6 +22,9 @@ def _in_english(app: Application) -> Iterator[None]:
         ("seats_used", 0.25, "25% of the paid seats are in use"),
         ("tickets_90d", 1.0, "1 support ticket in 90 days"),
         ("tickets_90d", 4.0, "4 support tickets in 90 days"),
+        ("trainings_12m", 1.0, "1 training attended in a year"),
+        ("overdue_days", 12.0, "An invoice is 12 days overdue"),
+        ("overdue_days", 0.0, "No invoice is overdue"),
         ("nps", 6.0, "Would recommend us: 6 of 10"),
         ("days_since_contact", 77.0, "Last contact 77 days ago"),
     ],
@@ -38,4 +41,5 @@ def test_what_has_no_figure_is_said_in_the_drivers_own_words() -> None:
 def test_good_news_is_no_reason_and_what_nobody_can_change_comes_last() -> None:
     assert [is_good_news("nps", value) for value in (10.0, 6.0, None)] == [True, False, False]
     assert not is_good_news("tickets_90d", 9.0)
+    assert [is_good_news("overdue_days", value) for value in (0.0, 5.0, None)] == [True, False, False]
     assert [is_given(name) for name in ("segment: Team", "log_mrr", "usage_level")] == [True, True, False]

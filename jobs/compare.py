@@ -18,9 +18,8 @@ ORDER = ("healthy", "watch", "at_risk", "in_grace", "churned")
 
 def compare_with_published(night: Night, results: Mapping[str, Result]) -> Write:
     """Compare the new run with the published one; the night made again, with what the first was compared with."""
-    run_id = results["fit"]["run_id"]
+    run_id, base_id = results["fit"]["run_id"], results["score"]["compared_with"]
     with reading(night.engine) as session:
-        base_id = _find_base(session, night)
         rows = [] if base_id is None else _changes(session, run_id, base_id=base_id)
 
     def write(session: Session) -> Result:
@@ -33,7 +32,8 @@ def compare_with_published(night: Night, results: Mapping[str, Result]) -> Write
     return write
 
 
-def _find_base(session: Session, night: Night) -> int | None:
+def find_base(session: Session, night: Night) -> int | None:
+    """The run that the night is compared with; None before the first, and for a day before the published one's."""
     columns = (ModelRun.id, ModelRun.as_of, ModelRun.report)
     published = (
         select(*columns).join(PublishedRun, PublishedRun.run_id == ModelRun.id).where(PublishedRun.kind == CHURN)

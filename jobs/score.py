@@ -24,7 +24,9 @@ from app.queries.arr import AccountArr, load_account_arr
 from app.queries.earned import load_earned
 from app.queries.groups import load_groups
 from app.services.bulk import add_columns
+from jobs.compare import find_base
 from jobs.groups import curve_rows, draw_rows
+from jobs.health_moves import find_health_moves
 from jobs.inputs import input_rows
 from jobs.new_customers import new_customer_rows
 from jobs.night import Night
@@ -48,6 +50,7 @@ def score_accounts(night: Night, results: Mapping[str, Result]) -> Write:
     with reading(night.engine) as session:
         stored = select(ModelRun.basis, ModelRun.document, ModelRun.sha256).where(ModelRun.id == run_id)
         basis, document, sha256 = session.execute(stored).one()
+        base_id = find_base(session, night)
         arr = load_account_arr(session, night.known, lines=night.lines)
         labels = load_groups(session, night.known, facts=night.facts, lines=night.lines).labels
         earned = load_earned(session, night.known, lines=night.lines)
@@ -57,7 +60,7 @@ def score_accounts(night: Night, results: Mapping[str, Result]) -> Write:
         raise Conflict("The stored model is not the one that was fitted; make the night anew with --again.")
     model = HazardModel.from_json(document)
     scoring = Scoring(night, basis=basis, model=model, labels=dict(labels), account_arr=account_arr)
-    live = _live_columns(scoring, arr)
+    live = _live_columns(scoring, arr) | {"health_moves": find_health_moves(scoring, base_id=base_id)}
     others = _other_columns(np.setdiff1d(accounts, live["account_id"], assume_unique=True), arr, basis=basis)
     snapshots, inputs = _snapshot_columns(scoring, live["account_id"]), input_rows(scoring)
     for columns in (live, others):
@@ -77,7 +80,12 @@ def score_accounts(night: Night, results: Mapping[str, Result]) -> Write:
         run = session.get_one(ModelRun, run_id)
         run.report = run.report | {"inputs": inputs}
         scored = len(live["account_id"])
-        return {"accounts": len(accounts), "scored": scored, "broken_curves": scoring.forecast.n_broken}
+        return {
+            "accounts": len(accounts),
+            "scored": scored,
+            "broken_curves": scoring.forecast.n_broken,
+            "compared_with": base_id,
+        }
 
     return write
 
@@ -168,5 +176,6 @@ def _snapshot_columns(scoring: Scoring, account_ids: Ints) -> Columns:
         "account_id": account_ids,
         "landmark": np.full(size, scoring.night.run.as_of, dtype="datetime64[D]"),
         "values": scoring.table.values.astype("<f8"),
+        "term_months": scoring.table.term_months,
         "coverage": np.ones(size) if scoring.health is None else scoring.health.coverage,
     }

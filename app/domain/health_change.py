@@ -60,10 +60,11 @@ def split_move(before: Assessed, after: Assessed, *, hindsight: FeatureTable) ->
     Both are of the same accounts. `hindsight` holds the features of the earlier day as known on the later, in the
     columns of `after`; an account without a row there learned nothing late. Rows add up to the later score less the
     earlier, to 1e-9, whatever else changed: should the model of `before` not give the risk that was published with
-    it (it cannot be read any more, and the later stands for it), that is the model's part.
+    it (it cannot be read any more, and that of `after` stands for it), that is the model's part.
     """
-    then = before.table
-    later = _with_columns(after.table, then.names, otherwise=then.values)
+    names = tuple(spec.name for spec in before.model.specs)
+    later = _with_columns(after.table, names, otherwise=before.table.values)
+    then = _with_columns(before.table, names, otherwise=later.values)
     known_now = _hindsight_rows(hindsight, then)
     values = _behave(then.values, known_now=known_now.values, later=later.values)
     moved_on = _move_clock(then, known_now=known_now, later=later)

@@ -91,7 +91,8 @@ class Score(Base):
     cause_probabilities: Mapped[bytes | None] = mapped_column(LargeBinary)
     ltv_historical_minor: Mapped[int | None] = mapped_column(BigInteger)  # gross margin earned to date
     # What moved the health since the run that this one is compared with, in points (app/domain/health_change.py):
-    # float64 each of behaviour, calendar, late data, model refit, configuration; null where one of the two had none.
+    # float64 each of behaviour, calendar, late data, model refit, configuration; null where there was none before.
+    # An account that the other run had no risk for is compared with the last run that had one.
     health_moves: Mapped[bytes | None] = mapped_column(LargeBinary)
 
     __table_args__ = (
@@ -153,7 +154,10 @@ class ScoreChange(Base):
 
 
 class FeatureSnapshot(Base):
-    """The feature values (little-endian float64, in the order of the run's document) an account was scored on."""
+    """The feature values (little-endian float64, in the order of the run's document) an account was scored on.
+
+    With the length of its term and the days in `Score` they are all that its health rests on, whatever comes late.
+    """
 
     __tablename__ = "feature_snapshots"
 
@@ -162,6 +166,7 @@ class FeatureSnapshot(Base):
     landmark: Mapped[date]
     values: Mapped[bytes] = mapped_column(LargeBinary)
     coverage: Mapped[float]
+    term_months: Mapped[int | None]
 
 
 class GroupDraws(Base):

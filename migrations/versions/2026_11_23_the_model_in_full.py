@@ -191,6 +191,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("superseded_change_id IS NULL"),
         postgresql_where=sa.text("superseded_change_id IS NULL"),
     )
+    op.add_column("feature_snapshots", sa.Column("term_months", sa.Integer(), nullable=True))
     op.add_column("model_runs", sa.Column("published_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("scores", sa.Column("cause_probabilities", sa.LargeBinary(), nullable=True))
     op.add_column("scores", sa.Column("ltv_historical_minor", sa.BigInteger(), nullable=True))
@@ -204,6 +205,7 @@ def downgrade() -> None:
     op.drop_column("scores", "ltv_historical_minor")
     op.drop_column("scores", "cause_probabilities")
     op.drop_column("model_runs", "published_at")
+    op.drop_column("feature_snapshots", "term_months")
     op.drop_index(
         "uq_trainings_current",
         table_name="trainings",

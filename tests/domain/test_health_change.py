@@ -210,6 +210,16 @@ def test_a_model_that_cannot_be_read_any_more_is_the_models_part() -> None:
     assert sum(move.values()) == pytest.approx(points(-4.0) - points(-3.2))
 
 
+def test_a_lost_model_that_knew_other_features_is_the_models_part() -> None:
+    old, new = hand_model(intercept=-3.0, use=-0.2, specs=(USE,)), hand_model(intercept=-4.0, use=-0.5)
+    earlier, later = hand_table([[1.0]], specs=(USE,)), hand_table([[0.0, 2.0]])
+    before, after = replace(assessed(old, earlier), model=new), assessed(new, later)
+    move = named(split_move(before, after, hindsight=hand_table([[1.0, 2.0]]))[0])
+    assert move["behaviour"] == pytest.approx(points(-4.0) - points(-4.5))
+    assert move["model_refit"] == pytest.approx(points(-4.5) - points(-3.2))
+    assert move["late_data"] == move["configuration"] == 0.0
+
+
 def test_the_same_weights_are_no_change_of_configuration() -> None:
     model = hand_model(intercept=-4.0, use=-0.5)
     weights = {"small": {"adoption": 1.5}}

@@ -55,7 +55,7 @@ def cumulative_incidence(hazards: Floats) -> Floats:
 
 def pack_probabilities(probabilities: Floats) -> NDArray[np.float32]:
     """`Prediction.cause_probabilities` (n x horizons x causes) as rows to store: the horizons one after the other."""
-    return probabilities.reshape(len(probabilities), -1).astype("<f4")
+    return probabilities.reshape(len(probabilities), len(HORIZONS_MONTHS) * len(CAUSES)).astype("<f4")
 
 
 def unpack_probabilities(stored: bytes) -> dict[int, dict[str, float]]:

@@ -112,18 +112,19 @@ def fit_posterior(problem: Problem, scaling: Scaling, *, prior: Prior, start: Fl
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """With what probability each case was drawn, and the spell it was drawn with; cases of a spell lie side by side."""
+    """Of each case the spell it was drawn with, which lie side by side, and what share of its kind was drawn."""
 
     spell: Ints
     share: Floats
 
 
 def widen_for_sampling(posterior: Posterior, problem: Problem, *, scaling: Scaling, sample: Sample) -> Floats:
-    """The covariance of a mode that was found from a sample of spells, weighted by 1 / `share`.
+    """The covariance of a mode that was found from a sample of spells, weighted by 1 / `share` of their kind.
 
     The weighted rows tell the Hessian of all of them, and so how sure all of them would be; that the sample might
     have been another adds H^-1 V H^-1, with V = sum over spells of (1 - share) u u' and u the spell's weighted
-    gradient (Horvitz and Thompson, each spell drawn by itself).
+    gradient less what its number of cases would have on average in its kind (the ratio estimator: how many cases
+    there are of a kind is known).
     """
     if (sample.share >= 1.0).all():
         return posterior.covariance
@@ -137,8 +138,12 @@ def widen_for_sampling(posterior: Posterior, problem: Problem, *, scaling: Scali
         by_clock = np.einsum("nh,nha->na", residual, part.phi)
         gradients[start : start + _CHUNK] = by_clock[:, clock] * part.z[:, feature]
     first = np.flatnonzero(np.diff(sample.spell, prepend=-1))
+    size, share = np.diff(np.append(first, len(gradients))), sample.share[first]
     pull = np.add.reduceat(gradients, first, axis=0) @ scaled @ posterior.covariance
-    return posterior.covariance + (pull * (1.0 - sample.share[first])[:, None]).T @ pull
+    for kind in np.unique(share):
+        own = share == kind
+        pull[own] -= size[own, None] * (pull[own].sum(axis=0) / size[own].sum())
+    return posterior.covariance + (pull * (1.0 - share)[:, None]).T @ pull
 
 
 def _evaluate(problem: Problem, mode: Floats, *, scaled: Floats, prior: Prior) -> tuple[float, Floats, Floats]:

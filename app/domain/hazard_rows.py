@@ -83,18 +83,20 @@ def last_supported_tenure(rows: TrainingRows, tenure_months: Ints) -> int:
 
 
 def _sample(account: Ints, *, churned: Bools, at_risk: Bools) -> tuple[Bools, Floats]:
-    """Cases to keep and each one's chance: of spells with churn as many as three quarters of `MOST_CASES` hold, which
-    is all of them up to some 20,000 churns; of the rest what is left.
+    """Cases to keep and which share of their kind that is: of spells with churn as many as three quarters of
+    `MOST_CASES` hold, which is all of them up to some 20,000 churns; of the rest what is left.
 
     Chosen by a hash of the account, so that the order of rows has no say.
     """
-    lost, quiet = at_risk & churned, at_risk & ~churned
-    most = MOST_CASES * 3 // 4
-    share_lost = min(1.0, most / max(1, int(lost.sum())))
-    share_quiet = min(1.0, (MOST_CASES - min(most, int(lost.sum()))) / max(1, int(quiet.sum())))
-    share = np.where(churned, share_lost, share_quiet)
     hashed = (account.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)
-    return at_risk & (hashed.astype(np.float64) < share * 2.0**24), share
+    keep, share, room = np.zeros(len(account), dtype=bool), np.ones(len(account)), MOST_CASES
+    for kind, most in ((at_risk & churned, MOST_CASES * 3 // 4), (at_risk & ~churned, MOST_CASES)):
+        size = int(kind.sum())
+        kept = kind & (hashed.astype(np.float64) < min(1.0, min(most, room) / max(1, size)) * 2.0**24)
+        share[kind] = kept.sum() / max(1, size)
+        keep |= kept
+        room -= min(most, size)
+    return keep, share
 
 
 def _row_weights(spell: Ints, back: Ints, *, last: Ints, horizon_months: int) -> Floats:

@@ -67,4 +67,5 @@ def test_stored_probabilities_come_back_by_month_and_cause() -> None:
     given_as = np.arange(12).reshape(1, 4, 3) / 16
     back = unpack_probabilities(pack_probabilities(given_as)[0].tobytes())
     assert list(back) == [1, 3, 6, 12]
+    assert pack_probabilities(np.zeros((0, 4, 3))).shape == (0, 12)
     assert back[3] == dict(zip(CAUSES, (3 / 16, 4 / 16, 5 / 16), strict=True))

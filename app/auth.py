@@ -41,7 +41,7 @@ ROLE_SCOPES = {
     "admin": EVERYTHING,
     "csm": frozenset({"accounts:read", "notes:read", "ltv:read", "opportunities:read", "opportunities:write"}),
     "sales": frozenset({"accounts:read", "opportunities:read", "opportunities:write"}),
-    "finance": frozenset({"accounts:read", "finance:read"}),
+    "finance": frozenset({"accounts:read", "finance:read", "finance:write"}),
 }
 HOW_TO_GET_ONE = "`tenure token create --name ... --scope ...`"
 KEY_COUNTS_FOR = timedelta(seconds=1)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from app.db import reading
 from app.queries.ids import find_accounts, find_lines
 from app.services.accounts import link_parents, record_accounts
+from app.services.acquisition import record_acquisition_costs
 from app.services.billing import record_invoices
 from app.services.churn import record_churn
 from app.services.fx import record_fx_rates
@@ -27,6 +28,7 @@ from jobs.import_run import CHUNK, USAGE_CHUNK, ImportUnderWay, Lines
 KEYS: dict[str, Callable[[Any], str]] = {
     "fx_rate": lambda row: f"{row.base}/{row.quote} of {row.day}",
     "milestone": lambda row: f"{row.deal}/{row.position}",
+    "acquisition_cost": lambda row: f"{row.channel} in {row.month:%Y-%m}",
 }
 RECORDERS: dict[str, Callable[..., Recorded]] = {
     "staff": record_persons,
@@ -39,6 +41,7 @@ RECORDERS: dict[str, Callable[..., Recorded]] = {
     "ticket": record_tickets,
     "survey": record_surveys,
     "touch": record_touches,
+    "acquisition_cost": record_acquisition_costs,
     "training": record_trainings,
     "invoice": record_invoices,
 }

@@ -2,7 +2,21 @@
 
 from flask import Blueprint, Flask
 
-from app.api import accounts, audit, docs, expansion, ltv, models, retention, revenue, signals, tokens, users, webhooks
+from app.api import (
+    accounts,
+    acquisition,
+    audit,
+    docs,
+    expansion,
+    ltv,
+    models,
+    retention,
+    revenue,
+    signals,
+    tokens,
+    users,
+    webhooks,
+)
 from app.api.endpoint import Endpoint
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -14,6 +28,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     retention.show_retention,
     ltv.list_ltv,
     ltv.show_ltv_summary,
+    ltv.show_new_ltv,
+    acquisition.show_acquisition,
+    acquisition.list_acquisition_costs,
+    acquisition.record_acquisition_cost,
     revenue.show_bookings,
     revenue.show_arr,
     expansion.list_opportunities,

@@ -4,16 +4,19 @@ The terms (horizon, discount, margin) are applied here; nothing is fitted and no
 Amounts are in minor units of the run's currency, as floats: they are forecasts.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.domain.features import Floats
 from app.domain.ltv import (
     LtvTerms,
+    bounds_at,
     draws_interval,
     draws_value,
     expansion_value,
@@ -23,13 +26,17 @@ from app.domain.ltv import (
     month_weights,
 )
 from app.domain.months import MONTHS_OF_A_YEAR
+from app.domain.survival import FORECAST_MONTHS
 from app.errors import Invalid
 from app.models.accounts import AccountVersion
-from app.models.scores import GroupDraws
+from app.models.scores import GroupDraws, Score
+from app.queries.earned import load_earned
+from app.queries.facts import Known
 from app.queries.groups import UNKNOWN
+from app.queries.ids import BATCH
 from app.queries.known import in_force, valid_on
 from app.queries.runs import Run, load_run
-from app.queries.scores import AccountScore, Curve, load_score
+from app.queries.scores import AccountScore, Curve, load_score, unpack_curve
 from app.queries.settings import load_company_settings
 
 CURVE_LEVEL = 90  # % of the stored bounds
@@ -46,7 +53,10 @@ class GivenTerms:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AccountLtv:
-    """Values are None where the run has no curve for the account; `formula` also where nothing churned."""
+    """Values are None where the run has no curve for the account; `formula` also where nothing churned.
+
+    `historical` is what it earned to date, of those that left, too.
+    """
 
     score: AccountScore
     terms: LtvTerms
@@ -57,6 +67,36 @@ class AccountLtv:
     expansion: float | None
     formula: float | None
     extrapolated_share: float | None
+    historical: int | None
+
+    @property
+    def total(self) -> float | None:
+        return None if self.residual is None or self.expansion is None else self.residual + self.expansion
+
+
+@dataclass(frozen=True, slots=True)
+class PackedValues:
+    """What stored months and draws of money are worth at some terms."""
+
+    residual: float
+    lower: float
+    upper: float
+    expansion: float
+    extrapolated_share: float
+
+    @property
+    def total(self) -> float:
+        return self.residual + self.expansion
+
+
+@dataclass(frozen=True, slots=True)
+class ListedLtv:
+    """Of one of many accounts; None where the run has no curve for it."""
+
+    residual: float | None
+    lower: float | None
+    upper: float | None
+    expansion: float | None
 
     @property
     def total(self) -> float | None:
@@ -72,16 +112,8 @@ class GroupLtv:
     arr_minor: int
     left_out_accounts: int
     left_out_arr_minor: int
-    residual: float
-    lower: float
-    upper: float
-    expansion: float
+    values: PackedValues
     formula: float | None
-    extrapolated_share: float
-
-    @property
-    def total(self) -> float:
-        return self.residual + self.expansion
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +124,62 @@ class LtvSummary:
     groups: list[GroupLtv]
 
 
-def load_account_ltv(session: Session, account_id: int, *, given: GivenTerms) -> AccountLtv:
-    """Raises NotFound, NotReady as `load_score` does, Invalid for a horizon beyond the forecast."""
+def load_account_ltv(session: Session, account_id: int, *, given: GivenTerms, level: int = CURVE_LEVEL) -> AccountLtv:
+    """`level` in %. Raises NotFound, NotReady as `load_score` does, Invalid for a horizon beyond the forecast."""
     score = load_score(session, account_id)
     terms = complete_terms(session, score.run, given=given)
+    historical = _historical(session, score, given=given)
     nothing: dict[str, Any] = dict.fromkeys(
         ("residual", "lower", "upper", "expansion", "formula", "extrapolated_share")
     )
     if score.retention is None:
-        return AccountLtv(score, terms, CURVE_LEVEL, **nothing)
+        return AccountLtv(score, terms, level, **nothing, historical=historical)
     _check_horizon(terms, months=len(score.retention.estimate))
     churn = _segment_churn(session, account_id, run=score.run)
-    return AccountLtv(score, terms, CURVE_LEVEL, **_values(score, score.retention, terms=terms, churn=churn))
+    curve = at_level(score.retention, level)
+    return AccountLtv(score, terms, level, **_values(score, curve, terms=terms, churn=churn), historical=historical)
+
+
+def load_listed_ltv(
+    session: Session, account_ids: Sequence[int], *, run: Run, terms: LtvTerms, level: int
+) -> dict[int, ListedLtv]:
+    """Of many accounts at once, at any terms: from the curves that the run stored."""
+    _check_horizon(terms, months=FORECAST_MONTHS)
+    found: dict[int, ListedLtv] = {}
+    columns = (Score.retention, Score.retention_lower, Score.retention_upper)
+    instead = (Score.survival, Score.survival_lower, Score.survival_upper)
+    curves = [func.coalesce(own, other) for own, other in zip(columns, instead, strict=True)]
+    for start in range(0, len(account_ids), BATCH):
+        ids = account_ids[start : start + BATCH]
+        statement = select(Score.account_id, Score.arr_minor, Score.monthly_drift, *curves).where(
+            Score.run_id == run.id, Score.account_id.in_(ids), Score.survival.is_not(None)
+        )
+        rows = session.execute(statement).all()
+        if rows:
+            found |= _list_values(rows, terms=terms, level=level)
+    return {i: found.get(i, ListedLtv(None, None, None, None)) for i in account_ids}
+
+
+def load_historical(session: Session, account_ids: Sequence[int], *, run: Run) -> dict[int, int | None]:
+    """What each account earned to date, as the run stored it."""
+    found: dict[int, int | None] = {}
+    for start in range(0, len(account_ids), BATCH):
+        statement = select(Score.account_id, Score.ltv_historical_minor).where(
+            Score.run_id == run.id, Score.account_id.in_(account_ids[start : start + BATCH])
+        )
+        found |= dict(session.execute(statement).all())
+    return found
+
+
+def at_level(curve: Curve, level: int) -> Curve:
+    """The curve with its bounds moved from the level they are stored at to another."""
+    if level == CURVE_LEVEL:
+        return curve
+    lower, upper = (
+        bounds_at(curve.estimate, bound, stored_level=CURVE_LEVEL / 100, level=level / 100)
+        for bound in (curve.lower, curve.upper)
+    )
+    return Curve(curve.estimate, lower, upper)
 
 
 def load_ltv_summary(session: Session, group_by: str, *, given: GivenTerms, level: int) -> LtvSummary:
@@ -172,15 +248,64 @@ def _segment_churn(session: Session, account_id: int, *, run: Run) -> float | No
     )
 
 
-def _group(row: GroupDraws, terms: LtvTerms, *, level: int) -> GroupLtv:
+def _list_values(rows: Sequence[Any], *, terms: LtvTerms, level: int) -> dict[int, ListedLtv]:
+    mrr = np.array([row[1] for row in rows]) / MONTHS_OF_A_YEAR
+    drift = np.array([row[2] or 0.0 for row in rows])
+    stacked = (np.stack([unpack_curve(row[n]) for row in rows]) for n in (3, 4, 5))
+    curve = at_level(Curve(*stacked), level)
+    residual, lower, upper = (
+        lifetime_value(mrr, each, terms=terms).tolist() for each in (curve.estimate, curve.lower, curve.upper)
+    )
+    expansion = expansion_value(mrr, curve.estimate, drift=drift, terms=terms).tolist()
+    each_of = zip(residual, lower, upper, expansion, strict=True)
+    return {row[0]: ListedLtv(*values) for row, values in zip(rows, each_of, strict=True)}
+
+
+def _historical(session: Session, score: AccountScore, *, given: GivenTerms) -> int | None:
+    """What the run stored; at a margin of the asker's own, added up anew as it was known to the run."""
+    if given.gross_margin is None:
+        return score.ltv_historical_minor
+    settings = load_company_settings(session, as_of=score.run.as_of, known_at=score.run.known_at)
+    known = Known(score.run.as_of, score.run.known_at, settings)
+    earned = load_earned(session, known, account_id=score.account_id, gross_margin=given.gross_margin)
+    return earned.get(score.account_id)
+
+
+class Packed(Protocol):
+    """Money by month and its joint draws, as the night stores them."""
+
+    months: Any
+    expected: Any
+    expected_expansion: Any
+    extrapolated: Any
+    draws: Any
+
+
+def value_packed(row: Packed, *, terms: LtvTerms, level: int) -> PackedValues:
+    """The value at the terms, with the interval of the draws at `level` (in %)."""
     _check_horizon(terms, months=row.months)
     weights = month_weights(terms, months=row.months)
-    draws = np.frombuffer(row.draws, dtype="<f4").astype(np.float64).reshape(-1, 1, row.months)
+    draws = unpack_draws(row.draws, months=row.months)[:, None]
     lower, upper = draws_interval(draws_value(draws, terms=terms), level=level / 100)
     expected, expansion, extrapolated = (
         float(np.frombuffer(packed, dtype="<f8") @ weights)
         for packed in (row.expected, row.expected_expansion, row.extrapolated)
     )
+    return PackedValues(
+        residual=expected,
+        lower=float(lower[0]),
+        upper=float(upper[0]),
+        expansion=expansion,
+        extrapolated_share=extrapolated / expected if expected else 0.0,
+    )
+
+
+def unpack_draws(packed: bytes, *, months: int) -> Floats:
+    """Stored draws (draws x months)."""
+    return np.frombuffer(packed, dtype="<f4").astype(np.float64).reshape(-1, months)
+
+
+def _group(row: GroupDraws, terms: LtvTerms, *, level: int) -> GroupLtv:
     arpa = row.arr_minor / MONTHS_OF_A_YEAR / max(row.accounts, 1)
     return GroupLtv(
         group=row.group,
@@ -188,12 +313,8 @@ def _group(row: GroupDraws, terms: LtvTerms, *, level: int) -> GroupLtv:
         arr_minor=row.arr_minor,
         left_out_accounts=row.left_out_accounts,
         left_out_arr_minor=row.left_out_arr_minor,
-        residual=expected,
-        lower=float(lower[0]),
-        upper=float(upper[0]),
-        expansion=expansion,
+        values=value_packed(row, terms=terms, level=level),
         formula=formula_lifetime_value(arpa, row.monthly_logo_churn, gross_margin=terms.gross_margin)
         if row.accounts
         else None,
-        extrapolated_share=extrapolated / expected if expected else 0.0,
     )

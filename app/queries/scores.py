@@ -44,6 +44,7 @@ class AccountScore:
     band: str | None
     coverage: float | None
     ltv_residual_minor: int | None
+    ltv_historical_minor: int | None
     monthly_drift: float | None
     supported_months: int | None
     survival: Curve | None

@@ -3,7 +3,7 @@
 from marshmallow import Schema, fields
 
 from app.schemas.accounts import AccountItem
-from app.schemas.fields import Meta, MoneyField, Number, Text
+from app.schemas.fields import Meta, MoneyField, Number, Numbers, Text
 from app.schemas.parameters import said
 
 
@@ -21,6 +21,7 @@ class Values(Schema):
     ltv_total = MoneyField(allow_none=True, metadata=said("residual and expansion"))
 
 
+HISTORICAL = "gross margin earned to date, not discounted"
 FORMULA = "ARPA x margin / logo churn a month over the last 12 months; other tools' LTV"
 
 
@@ -30,6 +31,7 @@ class FullValues(Values):
 
 class AccountLtv(FullValues):
     ltv_formula = MoneyField(allow_none=True, metadata=said(f"{FORMULA}; its own revenue, its segment's churn"))
+    ltv_historical = MoneyField(allow_none=True, metadata=said(HISTORICAL))
     account_id = fields.Integer()
     status = fields.String()
     arr = MoneyField(allow_none=True)
@@ -48,12 +50,13 @@ class LtvItem(Values):
     account = fields.Nested(AccountBrief)
     arr = MoneyField(allow_none=True)
     churn_probability = Number()
+    ltv_historical = MoneyField(allow_none=True, metadata=said(f"{HISTORICAL}, at the company's own margins"))
 
 
 class LtvList(Schema):
     data = fields.List(fields.Nested(LtvItem))
-    terms = fields.Nested(Terms, metadata=said("the company's own; for others ask /ltv/summary or one account"))
-    level = fields.Integer()
+    terms = fields.Nested(Terms)
+    level = fields.Integer(metadata=said("of the intervals, in %"))
     meta = fields.Nested(Meta)
 
 
@@ -77,5 +80,37 @@ class LtvSummary(Schema):
     data = fields.List(fields.Nested(GroupLtv))
     terms = fields.Nested(Terms)
     level = fields.Integer(metadata=said("of the intervals, in %; from joint draws, not from adding bounds"))
+    note = Text()
+    meta = fields.Nested(Meta)
+
+
+class RetentionSeries(Schema):
+    estimate = Numbers()
+    lower = Numbers()
+    upper = Numbers()
+
+
+class NewLtv(Schema):
+    group = fields.String()
+    accounts = fields.Integer(metadata=said("that began in the 12 months before as_of, whose mean this is"))
+    mrr = MoneyField(metadata=said("of one of them, in its first month"))
+    ltv_new = MoneyField(allow_none=True)
+    ltv_new_lower = MoneyField(allow_none=True)
+    ltv_new_upper = MoneyField(allow_none=True)
+    ltv_expansion = MoneyField(allow_none=True, metadata=said("what growth, or shrinking, of those that stay adds"))
+    ltv_total = MoneyField(allow_none=True, metadata=said("both"))
+    ltv_formula = MoneyField(allow_none=True, metadata=said(FORMULA))
+    extrapolated_share = Number(metadata=said("of ltv_new: from months beyond the observed tenure"))
+    revenue_retention = fields.Nested(
+        RetentionSeries, allow_none=True, metadata=said("R by month from 0 to 60, of the revenue of its first month")
+    )
+    note = Text()
+
+
+class NewLtvList(Schema):
+    group_by = fields.String()
+    data = fields.List(fields.Nested(NewLtv))
+    terms = fields.Nested(Terms)
+    level = fields.Integer(metadata=said("of the intervals, in %"))
     note = Text()
     meta = fields.Nested(Meta)

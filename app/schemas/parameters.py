@@ -9,7 +9,9 @@ from app.schemas.fields import Day, Instant, check_currency
 SORTS = ("name", "arr", "health", "churn_probability", "ltv", "renewal", "tenure")
 BANDS = ("healthy", "watch", "at_risk")
 STATUSES = ("live", "in_grace", "churned", "upcoming", "not_applicable")
+NEW_CUTS = ("all", "segment", "channel")
 RUN_CUTS = ("all", "segment", "plan", "channel", "campaign", "cohort")
+LTV_CUTS = RUN_CUTS
 LEVELS = (80, 90, 95)
 MOST_ROWS = 1000
 
@@ -44,26 +46,38 @@ class AccountParameters(Schema):
     format = fields.String(validate=one_of("json", "csv"), metadata=said("csv holds up to 100,000 rows; beats Accept"))
 
 
-class LtvListParameters(AccountParameters):
-    sort = fields.String(
-        load_default="-ltv",
-        validate=one_of(*SORTS, *(f"-{name}" for name in SORTS)),
-        metadata=said("with - in front: largest first; accounts without the value come last either way"),
-    )
-
-
 class HorizonParameters(Schema):
     horizon_months = fields.Integer(validate=validate.Range(1, 60), metadata=said("months ahead"))
 
 
-class LtvParameters(HorizonParameters):
+class LtvTermParameters(HorizonParameters):
     annual_discount_rate = fields.Decimal(validate=validate.Range(0, 5), metadata=said("0.10 is 10 % a year"))
     gross_margin = fields.Decimal(validate=validate.Range(0, 1), metadata=said("0.80 is 80 %"))
-
-
-class LtvSummaryParameters(LtvParameters):
-    group_by = fields.String(load_default="all", validate=one_of(*RUN_CUTS))
     level = fields.Integer(load_default=90, validate=one_of(*LEVELS), metadata=said("of the interval, in %"))
+
+
+class LtvListParameters(AccountParameters, LtvTermParameters):
+    sort = fields.String(
+        load_default="-ltv",
+        validate=one_of(*SORTS, *(f"-{name}" for name in SORTS)),
+        metadata=said(
+            "with - in front: largest first; accounts without the value come last either way; "
+            "ltv goes by the company's own terms"
+        ),
+    )
+
+
+class LtvSummaryParameters(LtvTermParameters):
+    group_by = fields.String(load_default="all", validate=one_of(*LTV_CUTS))
+    format = fields.String(validate=one_of("json", "csv"))
+
+
+class NewLtvParameters(LtvTermParameters):
+    group_by = fields.String(load_default="segment", validate=one_of(*NEW_CUTS))
+    format = fields.String(validate=one_of("json", "csv"))
+
+
+class AcquisitionParameters(LtvTermParameters):
     format = fields.String(validate=one_of("json", "csv"))
 
 

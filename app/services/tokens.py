@@ -19,6 +19,7 @@ SCOPES = {
     "notes:read": "what people wrote of an account, and the names of its contacts",
     "ltv:read": "the lifetime value of accounts, and the margin that it rests on",
     "finance:read": "revenue, and what ltv:read allows",
+    "finance:write": "recording what winning accounts costs",
     "opportunities:read": "expansion opportunities",
     "opportunities:write": "accepting, rejecting and snoozing expansion opportunities",
     "ingest:write": "sending usage events, and nothing else",

@@ -13,13 +13,14 @@ ROLES_EXPLAINED: Words = {
     "admin": _l("Everything, these settings too."),
     "csm": _l("Accounts with notes and lifetime value, and expansion opportunities."),
     "sales": _l("Expansion opportunities, and accounts without notes, margin and lifetime value."),
-    "finance": _l("Accounts with lifetime value, and revenue; no notes, no opportunities."),
+    "finance": _l("Accounts with lifetime value, revenue, costs of acquisition; no notes, no opportunities."),
 }
 SCOPES: Words = {
     "accounts:read": _l("Read accounts: health, use, retention"),
     "notes:read": _l("Read what people wrote of an account, and who its contacts are"),
     "ltv:read": _l("Read lifetime value and the margin it rests on"),
     "finance:read": _l("Read revenue and lifetime value"),
+    "finance:write": _l("Record what winning accounts costs"),
     "opportunities:read": _l("Read expansion opportunities"),
     "opportunities:write": _l("Accept, reject and snooze expansion opportunities"),
     "ingest:write": _l("Send usage events, and nothing else"),

@@ -5,6 +5,7 @@ from typing import Any
 
 from integrations.files.rows import (
     AccountRow,
+    AcquisitionCostRow,
     ChurnRow,
     DealRow,
     FxRateRow,
@@ -87,6 +88,12 @@ def check_invoice(row: InvoiceRow) -> Problem:
     return ("amount", "an amount needs a currency") if row.amount is not None and row.currency is None else None
 
 
+def check_acquisition_cost(row: AcquisitionCostRow) -> Problem:
+    if row.amount < 0:
+        return "amount", f"{row.amount} is not a cost; what was spent is 0 or more"
+    return ("amount", "an amount needs a currency; set `currency` in the mapping") if row.currency is None else None
+
+
 def check_milestone(row: MilestoneRow) -> Problem:
     return ("position", "a position counts from 1") if row.position < 1 else None
 
@@ -103,4 +110,5 @@ CHECKS: dict[str, Callable[[Any], Problem]] = {
     "milestone": check_milestone,
     "training": check_training,
     "invoice": check_invoice,
+    "acquisition_cost": check_acquisition_cost,
 }

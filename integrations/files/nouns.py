@@ -27,6 +27,7 @@ RowType = type[
     | rows.TrainingRow
     | rows.InvoiceRow
     | rows.MilestoneRow
+    | rows.AcquisitionCostRow
 ]
 
 
@@ -264,6 +265,16 @@ NOUNS: dict[str, Noun] = {
             "due_on": NEEDED_DATE,
             "paid_on": DATE,
             "amount": DECIMAL,
+            "currency": CURRENCY,
+            "available_on": DATE,
+        },
+    ),
+    "acquisition_cost": Noun(
+        rows.AcquisitionCostRow,
+        {
+            "channel": Field("text", required=True, longest=100),
+            "month": NEEDED_DATE,
+            "amount": Field("decimal", required=True),
             "currency": CURRENCY,
             "available_on": DATE,
         },

@@ -245,3 +245,14 @@ class MilestoneRow:
     template: str = "imported"
     started_on: date | None = None
     available_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AcquisitionCostRow:
+    """What was spent on winning accounts through a channel in the month that the day lies in."""
+
+    channel: str
+    month: date
+    amount: Decimal
+    currency: str | None = None
+    available_on: date | None = None

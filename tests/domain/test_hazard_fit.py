@@ -158,7 +158,7 @@ def test_the_delta_method_over_two_causes_and_the_tail_is_that_of_small_steps(
 
 
 def test_a_sample_tells_the_same_and_says_that_it_is_less_sure(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of usage and card, over companies: the sample's coefficients scatter about those of all rows as much as is stated."""
+    """Over companies: the weights of usage and card scatter about those of all rows as much as is stated."""
     off, added, own = [], [], []
     for seed in range(20):
         table, spells, _ = company(1_200, seed=100 + seed)

@@ -13,6 +13,12 @@ from typing import Any, Protocol
 from integrations.files.mapping import FileMap, MappingError
 
 LONGEST_CELL = 131_072
+MIB = 2**20
+# A Parquet file of a few kB can say that a gigabyte comes out of it. What is unpacked at once is bounded by these.
+LARGEST_ROW_GROUP = 256 * MIB  # unpacked; a page of it may be as large
+LARGEST_BATCH = 16 * MIB  # reading it takes some ten times as much
+MOST_ROWS_A_BYTE = 100  # rows with an id of their own take more than that
+CELL_BYTES = 64  # that Python takes for one, beside its content
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,32 +120,110 @@ class _CsvReader:
 
 
 class _ParquetReader:
-    """A row's number takes the place of its line: the first is 1."""
+    """A row's number takes the place of its line: the first is 1. Columns of lists and records are left out."""
 
     def __init__(self, path: Path) -> None:
         # Half a second to import, and most imports are of CSV.
-        from pyarrow import ArrowException, parquet  # noqa: PLC0415
+        from pyarrow import ArrowException, parquet, types  # noqa: PLC0415
 
         self._name, self._errors = path.name, (ArrowException, OSError)
         try:
-            self._file = parquet.ParquetFile(path)
+            self._file = parquet.ParquetFile(path, pre_buffer=False)
+            self._metadata = self._file.metadata
+            self._kinds = {each.name: each.type for each in self._file.schema_arrow if not types.is_nested(each.type)}
+            self.header = _header([each.name for each in self._file.schema_arrow if each.name in self._kinds], path)
+            self._texts = {name for name, kind in self._kinds.items() if not types.is_decimal(kind)}
+            self._packed = parquet.ParquetFile(
+                path, metadata=self._metadata, read_dictionary=sorted(self._texts), pre_buffer=False
+            )
         except self._errors as error:
             raise MappingError(f"{path.name}: not a Parquet file: {error}") from None
-        self.header = _header(self._file.schema_arrow.names, path)
+        _refuse_bombs(self._metadata, path)
 
     def batches(self, size: int) -> Iterator[RawBatch]:
-        line = 1
+        line = 0
         for part in self._parts(size):
-            columns = [[_text(value) for value in column.to_pylist()] for column in part.columns]
-            rows = [list(cells) for cells in zip(*columns, strict=True)]
-            yield RawBatch(list(range(line, line + len(rows))), rows)
-            line += len(rows)
+            batch = RawBatch()
+            for cells in zip(*(_cells(column) for column in part.columns), strict=True):
+                line += 1
+                if None in cells:
+                    batch.bad.append(self._too_long(line, cells))
+                else:
+                    batch.lines.append(line)
+                    batch.rows.append(list(cells))
+            yield batch
 
     def _parts(self, size: int) -> Iterator[Any]:
+        names = list(self._kinds)
         try:
-            yield from self._file.iter_batches(batch_size=size)
+            for group in range(self._metadata.num_row_groups):
+                rows = max(1, min(size, LARGEST_BATCH // self._row_bytes(group)))
+                yield from self._file.iter_batches(batch_size=rows, row_groups=[group], columns=names)
         except self._errors as error:
             raise MappingError(f"{self._name}: the file is damaged: {error}") from None
+
+    def _row_bytes(self, group: int) -> int:
+        """What a row of a row group unpacks to at most; of texts that are there in full, on average."""
+        columns = self._metadata.row_group(group)
+        chunks = [columns.column(number) for number in range(columns.num_columns)]
+        texts = [each for each in chunks if each.physical_type == "BYTE_ARRAY" and each.path_in_schema in self._texts]
+        # By this encoding each text may begin with all of the one before.
+        chained: list[int] = [each.total_uncompressed_size for each in texts if "DELTA_BYTE_ARRAY" in each.encodings]
+        in_full = [each.total_uncompressed_size // max(1, each.num_values) for each in texts]
+        longest = self._longest_texts(group, [each.path_in_schema for each in texts if _is_packed(each)])
+        widths = [CELL_BYTES + _width(kind) for kind in self._kinds.values()]
+        return sum([*chained, *in_full, *longest, *widths])
+
+    def _longest_texts(self, group: int, names: list[str]) -> list[int]:
+        """Of each column the bytes of the longest text that its rows refer to: the first row brings them all."""
+        from pyarrow import compute  # noqa: PLC0415
+
+        if not names:
+            return []
+        first = next(self._packed.iter_batches(batch_size=1, row_groups=[group], columns=names), None)
+        columns = first.columns if first is not None else []
+        return [compute.max(compute.binary_length(column.dictionary)).as_py() or 0 for column in columns]
+
+    def _too_long(self, line: int, cells: tuple[str | None, ...]) -> tuple[BadRow, list[str]]:
+        reason = f"has more than {LONGEST_CELL} characters"
+        return BadRow(line, self.header[cells.index(None)], reason), [cell or "" for cell in cells]
+
+
+def _is_packed(chunk: Any) -> bool:
+    """Whether its rows refer to texts that are there once."""
+    encodings = set(chunk.encodings)
+    return bool(encodings & {"RLE_DICTIONARY", "PLAIN_DICTIONARY"}) and "DELTA_BYTE_ARRAY" not in encodings
+
+
+def _width(kind: Any) -> int:
+    """Bytes that each value takes, also one that is packed away as the same as the one before; 0 for texts."""
+    try:
+        return int(kind.bit_width) // 8
+    except ValueError:
+        return 0
+
+
+def _refuse_bombs(metadata: Any, path: Path) -> None:
+    """Raise MappingError for a file that would unpack to more than is taken at once."""
+    groups = (metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+    largest = max(groups, default=0)
+    if largest > LARGEST_ROW_GROUP:
+        raise MappingError(
+            f"{path.name}: a row group unpacks to {largest // MIB} MiB, and at most {LARGEST_ROW_GROUP // MIB} are "
+            "taken at once; write the file with smaller row groups, for example of 10,000 rows"
+        )
+    size = path.stat().st_size
+    if metadata.num_rows > size * MOST_ROWS_A_BYTE:
+        raise MappingError(
+            f"{path.name}: {metadata.num_rows} rows in {size} bytes cannot differ from one another; "
+            f"at most {MOST_ROWS_A_BYTE} rows to a byte are taken"
+        )
+
+
+def _cells(column: Any) -> list[str | None]:
+    """A column as texts; None is one that is too long."""
+    texts = (_text(value) for value in column.to_pylist())
+    return [text if len(text) <= LONGEST_CELL else None for text in texts]
 
 
 def _text(value: Any) -> str:

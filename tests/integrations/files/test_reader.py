@@ -1,6 +1,8 @@
 """CSV and Parquet give the same texts, and every broken row keeps its place."""
 
 import resource
+import subprocess
+import sys
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +15,7 @@ from integrations.files.mapping import FileMap, MappingError
 from integrations.files.reader import open_file
 
 PLAIN = FileMap("*.csv", ())
+ROOT = Path(__file__).parents[3]
 
 
 def write(tmp_path: Path, content: str | bytes, name: str = "f.csv") -> Path:
@@ -134,6 +137,115 @@ def test_parquet_gives_the_texts_that_csv_would(tmp_path):
     assert (lines, bad) == ([1, 2], [])
     assert rows[0] == ["é", "2024-02-29", "2024-02-29T01:02:00", "1.10", "10000000000000000", "0.1", "7", "true"]
     assert rows[1] == ["", "", "", "", "", "0.0000001", "", "false"]
+
+
+READ = """
+import re, sys
+from pathlib import Path
+from pyarrow import parquet
+from integrations.files.mapping import FileMap
+from integrations.files.reader import open_file
+
+def peak_mib():
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
+
+before = peak_mib()
+rows = bad = 0
+for batch in open_file(Path(sys.argv[1]), FileMap("*", ())).batches(20_000):
+    rows, bad = rows + len(batch.rows), bad + len(batch.bad)
+print(rows, bad, peak_mib() - before)
+"""
+
+
+def read_elsewhere(path: Path) -> list[int]:
+    """Rows, bad rows, and by how many MiB the memory of a process grew that did nothing but read them."""
+    command = [sys.executable, "-c", READ, str(path)]
+    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return [int(number) for number in said.split()]
+
+
+def parquet_of(tmp_path: Path, columns: dict, **options) -> Path:
+    path = tmp_path / "x.parquet"
+    parquet.write_table(pa.table(columns), path, compression="zstd", **options)
+    return path
+
+
+def test_a_small_parquet_file_of_one_huge_text_is_not_unpacked_a_thousand_times(tmp_path):
+    packed = pa.DictionaryArray.from_arrays(pa.array([1] + [0] * 1099, pa.int32()), ["x" * 1_000_000, "y"])
+    path = parquet_of(tmp_path, {"id": list(map(str, range(1100))), "a": packed}, store_schema=False)
+    assert path.stat().st_size < 20_000, "unpacked it would be a gigabyte"
+    rows, bad, grown_mib = read_elsewhere(path)
+    assert (rows, bad) == (1, 1099)
+    assert grown_mib < 250
+    header, lines, texts, told = read(path, FileMap("*", ()), size=20_000)
+    assert (header, lines, texts) == (("id", "a"), [1], [["0", "y"]])
+    assert told[:2] == [(2, "has more than 131072 characters"), (3, "has more than 131072 characters")]
+
+
+def test_long_texts_that_many_rows_refer_to_make_batches_short(tmp_path):
+    packed = pa.DictionaryArray.from_arrays(pa.array([1] * 9_999 + [0], pa.int32()), ["x" * 131_072, "y"])
+    path = parquet_of(tmp_path, {"a": packed}, store_schema=False)
+    sizes = [len(batch.rows) for batch in open_file(path, FileMap("*", ())).batches(20_000)]
+    assert sum(sizes) == 10_000
+    assert 60 < max(sizes) <= 128, "16 MiB of the longest"
+
+
+def test_texts_that_each_begin_with_the_one_before_are_unpacked_a_few_at_a_time(tmp_path):
+    packed = {"a": ["x" * 100_000 + f"{number:04}" for number in range(2000)]}
+    encoding = {"a": "DELTA_BYTE_ARRAY"}
+    path = parquet_of(tmp_path, packed, use_dictionary=False, column_encoding=encoding)
+    assert path.stat().st_size < 20_000, "unpacked it is 191 MiB, and as much again as texts"
+    rows, bad, grown_mib = read_elsewhere(path)
+    assert (rows, bad) == (2000, 0)
+    assert grown_mib < 250
+
+
+def test_a_row_group_that_unpacks_to_too_much_is_refused_before_it_is_read(tmp_path):
+    path = parquet_of(tmp_path, {"a": [f"{number:4}" + "x" * 1_000_000 for number in range(300)]}, use_dictionary=False)
+    assert path.stat().st_size < 2_000_000
+    with pytest.raises(MappingError, match=r"x\.parquet: a row group unpacks to 286 MiB.*smaller row groups"):
+        open_file(path, FileMap("*", ()))
+
+
+def test_the_same_in_smaller_row_groups_is_read_in_the_memory_of_one(tmp_path):
+    texts = [f"{number:4}" + "x" * 100_000 for number in range(3000)]
+    path = parquet_of(tmp_path, {"a": texts}, use_dictionary=False, row_group_size=300)
+    rows, bad, grown_mib = read_elsewhere(path)
+    assert (rows, bad) == (3000, 0)
+    assert grown_mib < 250, "unpacked it is 286 MiB, and as much again as texts"
+
+
+def test_more_rows_than_could_differ_are_refused(tmp_path):
+    path = parquet_of(tmp_path, {"a": pa.array([1] * 1_000_000)})
+    with pytest.raises(MappingError, match=r"1000000 rows in \d+ bytes cannot differ"):
+        open_file(path, FileMap("*", ()))
+
+
+def test_wide_values_make_batches_short(tmp_path):
+    path = parquet_of(tmp_path, {"a": pa.array([b"x" * 100_000] * 2000, pa.binary(100_000))})
+    batches = list(open_file(path, FileMap("*", ())).batches(20_000))
+    assert sum(len(batch.rows) for batch in batches) == 2000
+    assert max(len(batch.rows) for batch in batches) * 100_000 <= 16 * 2**20
+
+
+def test_lists_and_records_are_left_out_and_categories_are_their_texts(tmp_path):
+    columns = {
+        "tags": pa.array([["x", "y"], []]),
+        "plan": pa.array(["Gold", None]).dictionary_encode(),
+        "at": pa.array([{"a": 1}, None]),
+        "a.b": ["c", "c"],
+    }
+    path = parquet_of(tmp_path, columns)
+    assert read(path, FileMap("*", ()))[::2] == (("plan", "a.b"), [["Gold", "c"], ["", "c"]])
+
+
+def test_a_dictionary_that_changes_within_a_column_keeps_each_text_in_its_row(tmp_path):
+    texts = [None if number % 7 == 0 else f"text {number % 5000}" for number in range(20_000)]
+    path = parquet_of(tmp_path, {"a": texts}, row_group_size=6000, dictionary_pagesize_limit=20_000)
+    for size in (1000, 20_000):
+        _, lines, rows, bad = read(path, FileMap("*", ()), size=size)
+        assert [row[0] or None for row in rows] == texts
+        assert (lines, bad) == (list(range(1, 20_001)), [])
 
 
 def test_a_large_file_is_read_in_the_memory_of_a_batch(tmp_path):

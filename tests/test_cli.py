@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,14 @@ def test_production_that_does_not_know_its_address_says_so_at_each_start(tenure,
     monkeypatch.setenv("TENURE_PUBLIC_URL", "https://tenure.example.com")
     for command in commands:
         assert "Warning" not in said(tenure(*command)), command
+
+
+def test_a_command_computes_with_one_thread_unless_told_otherwise(tenure, monkeypatch) -> None:
+    for given, used in ((None, "1"), ("4", "4")):
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", given or "")
+        if given is None:
+            monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+        said(tenure("settings", "--help"))
+        assert os.environ["OPENBLAS_NUM_THREADS"] == used
+    code = "import sys, app.cli; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # else it comes too late

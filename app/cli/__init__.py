@@ -13,6 +13,9 @@ from app.cli import access, company, data, feeds, receiver, secrets, serving, we
 @click.option("-v", "--verbose", is_flag=True, help="Show what is being done.")
 def main(*, verbose: bool) -> None:
     """Tenure: customer-success health and lifetime value, from closed deals."""
+    # Read when numpy is loaded, which no command has done yet: with more threads sums come in another order from one
+    # night to the next, and take longer.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.umask(0o077)  # names, mails and password hashes: what is written is for its owner alone
     logging.basicConfig(
         level=logging.INFO if verbose or not sys.stderr.isatty() else logging.WARNING,

@@ -1,5 +1,8 @@
 """The fit by cause, and from a sample: what it finds is what was put in, and it is as sure as it may be."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import date
 
@@ -175,3 +178,16 @@ def test_a_sample_tells_the_same_and_says_that_it_is_less_sure(monkeypatch: pyte
     assert ((scatter > 0.4) & (scatter < 2.0)).all()
     assert (np.abs(np.mean(off, axis=0)) < 3 * np.std(off, axis=0) / np.sqrt(len(off))).all()
     assert (np.mean(added, axis=0) > 0.3 * np.mean(own, axis=0)).all()
+
+
+def test_the_same_data_give_the_same_bytes_in_another_process() -> None:
+    table, spells, _ = company(400, seed=5)
+    code = (
+        "from tests.domain.test_hazard_fit import OPTIONS, SPECS, company;"
+        "from app.domain.survival import fit_hazard;"
+        "table, spells, _ = company(400, seed=5);"
+        "print(fit_hazard(table, spells, specs=SPECS, options=OPTIONS).sha256)"
+    )
+    environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == fit_hazard(table, spells, specs=SPECS, options=OPTIONS).sha256

@@ -201,10 +201,11 @@ def _predict_part(model: HazardModel, table: FeatureTable, *, months: int) -> Pr
     survival, survival_sd = surviving(hazard), log_curve_sd(model, inputs, hazards=hazards)
     retention, retention_sd = survival.copy(), survival_sd.copy()
     bound = np.flatnonzero(inputs.clock.committed.any(axis=1))
-    own = build_inputs(model, take_rows(table, bound), months=months)
-    at_risk = hazards[:, bound] * (1.0 - own.clock.committed)
-    retention[bound] = surviving(at_risk.sum(axis=0))
-    retention_sd[bound] = log_curve_sd(model, own, hazards=at_risk)
+    if len(bound):
+        own = build_inputs(model, take_rows(table, bound), months=months)
+        at_risk = hazards[:, bound] * (1.0 - own.clock.committed)
+        retention[bound] = surviving(at_risk.sum(axis=0))
+        retention_sd[bound] = log_curve_sd(model, own, hazards=at_risk)
     return Prediction(
         as_of=_common_landmark(model, table),
         account=table.account,

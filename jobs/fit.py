@@ -2,15 +2,16 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from app.db import reading
 from app.domain.feature_catalog import feature_specs
 from app.domain.feature_table import build_features
-from app.domain.features import Facts, FeatureTable
+from app.domain.features import Facts
 from app.domain.hazard_guards import SurvivalGap, compare_with_kaplan_meier, pool_gaps
 from app.domain.health import list_drivers
 from app.domain.survival import (
@@ -30,6 +31,14 @@ REASONS = {
     "account": "Learned from {churns} churns in {months:.0f} account-months, starting from the default weights.",
     "prior": "Not enough data: {churns} churns so far. The default weights are shown until there are two.",
     "guarded": "Not enough data: what {churns} churns taught failed a check, so the default weights are shown.",
+    "less_accurate": (
+        "Not enough data: over the years behind, what {churns} churns taught was less accurate than the default "
+        "weights, so these are shown."
+    ),
+    "wrong_total": (
+        "Not enough data: over the years behind, what {churns} churns taught did not expect as many to leave as did, "
+        "so the default weights are shown."
+    ),
     "segment": (
         "All {churns} churns fall into one calendar month, so nothing can be learned of how churn follows behaviour "
         "over time. Kaplan-Meier of each segment is shown instead, the same for all accounts of a segment and tenure."
@@ -59,59 +68,55 @@ def fit_churn(night: Night, _results: Mapping[str, Result]) -> Write:
     Where it fails and nothing is published yet, the default weights take its place; where something
     is, the step that publishes keeps that.
     """
-    facts, as_of = night.facts, night.run.as_of
-    options = FitOptions(as_of=as_of, tracked_from=_tracked_from(facts, night))
-    landmarks = training_landmarks(as_of, options.tracked_from, n_accounts=len(facts.account_ids))
-    table = build_features(facts, landmarks)
-    fitted = _fit(facts, table, options=options)
-    basis = decide_basis(fitted.model, facts.spells) if len(facts.account_ids) else "not_applicable"
+    fitted = fit_night(night)
+    basis = decide_basis(fitted.model, night.facts.spells) if len(night.facts.account_ids) else "not_applicable"
     why = basis
     if basis == "account" and not fitted.is_acceptable and not _is_anything_published(night):
-        fitted, basis, why = _fit(facts, table, options=replace(options, defaults_only=True)), "prior", "guarded"
-    churns = fitted.model.n_churns if basis != "segment" else int(facts.spells.churned.sum())
-    reason = REASONS[why].format(churns=churns, months=fitted.model.account_months)
-    if basis in {"account", "prior"} and (others := int(facts.spells.churned.sum()) - churns):
-        reason += OTHER_CHURNS.format(others=others)
+        fitted, basis, why = fit_night(night, defaults_only=True), "prior", "guarded"
+    columns = describe_fit(night, fitted, basis=basis, why=why)
     is_held_back = basis == "account" and not fitted.is_acceptable
 
     def write(session: Session) -> Result:
-        run_id = _record_run(session, night, fitted=fitted, basis=basis, reason=reason)
-        return {"run_id": run_id, "basis": basis, "churns": churns, "is_held_back": is_held_back}
+        run = ModelRun(
+            kind=CHURN,
+            as_of=night.run.as_of,
+            known_at=night.run.known_at,
+            created_at=night.clock(),
+            definition=DEFINITION,
+            currency=night.known.settings.reporting_currency,
+            **columns,
+        )
+        session.add(run)
+        session.flush()
+        churns = columns["report"]["churns"]
+        return {"run_id": run.id, "basis": basis, "churns": churns, "is_held_back": is_held_back}
 
     return write
 
 
-def _tracked_from(facts: Facts, night: Night) -> date:
-    """The first tracked month: as set, else the first start of any account."""
-    first_on: date = min(facts.spells.started_on.tolist(), default=night.run.as_of)
-    return min(night.known.settings.tracked_from or first_on, night.run.as_of)
-
-
-def _fit(facts: Facts, table: FeatureTable, *, options: FitOptions) -> Fitted:
+def fit_night(night: Night, *, defaults_only: bool = False) -> Fitted:
+    """The hazard as of the night's date; with `defaults_only` its intercept alone, at the default weights."""
+    facts, as_of = night.facts, night.run.as_of
+    options = FitOptions(as_of=as_of, tracked_from=tracked_from(facts, night), defaults_only=defaults_only)
+    table = build_features(facts, training_landmarks(as_of, options.tracked_from, n_accounts=len(facts.account_ids)))
     model = fit_hazard(table, facts.spells, specs=feature_specs(facts), options=options)
     return Fitted(model, compare_with_kaplan_meier(model, table, spells=facts.spells))
 
 
-def _is_anything_published(night: Night) -> bool:
-    with reading(night.engine) as session:
-        return session.get(PublishedRun, CHURN) is not None
-
-
-def _record_run(session: Session, night: Night, *, fitted: Fitted, basis: str, reason: str) -> int:
-    model = fitted.model
+def describe_fit(night: Night, fitted: Fitted, *, basis: str, why: str) -> dict[str, Any]:
+    """The columns of a run that say what was fitted; `why` is a key of `REASONS`."""
+    model, all_churns = fitted.model, int(night.facts.spells.churned.sum())
+    churns = model.n_churns if basis != "segment" else all_churns
+    reason = REASONS[why].format(churns=churns, months=model.account_months)
+    if basis in {"account", "prior"} and (others := all_churns - churns):
+        reason += OTHER_CHURNS.format(others=others)
     document = model.to_json()
-    run = ModelRun(
-        kind=CHURN,
-        as_of=night.run.as_of,
-        known_at=night.run.known_at,
-        created_at=night.clock(),
-        definition=DEFINITION,
-        basis=basis,
-        basis_reason=reason,
-        currency=night.known.settings.reporting_currency,
-        document=document,
-        sha256=hashlib.sha256(document.encode()).hexdigest(),
-        report={
+    return {
+        "basis": basis,
+        "basis_reason": reason,
+        "document": document,
+        "sha256": hashlib.sha256(document.encode()).hexdigest(),
+        "report": {
             "churns": model.n_churns,
             "account_months": model.account_months,
             "newton_steps": model.n_steps,
@@ -120,7 +125,15 @@ def _record_run(session: Session, night: Night, *, fitted: Fitted, basis: str, r
             "drivers": [asdict(driver) for driver in list_drivers(model)],
             "quintiles": [asdict(gap) for gap in fitted.gaps],
         },
-    )
-    session.add(run)
-    session.flush()
-    return run.id
+    }
+
+
+def tracked_from(facts: Facts, night: Night) -> date:
+    """The first tracked month: as set, else the first start of any account."""
+    first_on: date = min(facts.spells.started_on.tolist(), default=night.run.as_of)
+    return min(night.known.settings.tracked_from or first_on, night.run.as_of)
+
+
+def _is_anything_published(night: Night) -> bool:
+    with reading(night.engine) as session:
+        return session.get(PublishedRun, CHURN) is not None

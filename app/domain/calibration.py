@@ -6,6 +6,10 @@ import numpy as np
 
 from app.domain.features import Bools, Floats
 
+NONE = (float("nan"), float("nan"))
+SEED = 20_260_101  # of the resamples: the same forecast gets the same interval
+RESAMPLES = 2_000
+
 
 def auc(score: Floats, outcome: Bools) -> float:
     """P(score of one with the event > score of one without), ties half; NaN where one kind is absent.
@@ -24,6 +28,15 @@ def brier_score(probability: Floats, outcome: Bools) -> float:
     return float(np.mean((probability - outcome) ** 2))
 
 
+def brier_interval(probability: Floats, outcome: Bools, *, level: float) -> tuple[float, float]:
+    """Normal interval of the mean squared difference, kept at 0 and above; NaN for a single account."""
+    if len(probability) < 2:
+        return NONE
+    errors = (probability - outcome) ** 2
+    spread = NormalDist().inv_cdf(0.5 + level / 2) * float(errors.std(ddof=1) / np.sqrt(len(errors)))
+    return max(0.0, float(errors.mean()) - spread), float(errors.mean()) + spread
+
+
 def index_of_prediction_accuracy(probability: Floats, outcome: Bools, *, reference: Floats) -> float:
     """IPA = 1 - Brier / Brier of the reference probabilities; 0 is no better than the reference."""
     return 1.0 - brier_score(probability, outcome) / brier_score(reference, outcome)
@@ -39,7 +52,7 @@ def expected_over_observed_interval(probability: Floats, outcome: Bools, *, leve
     """Interval of E/O, normal on its logarithm with variance (1 - mean outcome) / observed; NaN where none."""
     ratio, observed = expected_over_observed(probability, outcome), int(outcome.sum())
     if not observed:
-        return float("nan"), float("nan")
+        return NONE
     spread = NormalDist().inv_cdf(0.5 + level / 2) * np.sqrt((1.0 - observed / len(outcome)) / observed)
     return float(ratio * np.exp(-spread)), float(ratio * np.exp(spread))
 
@@ -50,35 +63,113 @@ def calibration_slope(probability: Floats, outcome: Bools) -> float:
     Newton, as the maximum is unique; NaN where it does not exist (one kind of outcome, separation, or all
     probabilities equal). Probabilities of 0 and 1 are moved inside by 1e-12.
     """
+    return _fit_slope(probability, outcome)[0]
+
+
+def calibration_slope_interval(probability: Floats, outcome: Bools, *, level: float) -> tuple[float, float]:
+    """Wald's interval of the calibration slope, from the information at the maximum; NaN where there is none."""
+    slope, error = _fit_slope(probability, outcome)
+    spread = NormalDist().inv_cdf(0.5 + level / 2) * error
+    return slope - spread, slope + spread
+
+
+def _fit_slope(probability: Floats, outcome: Bools) -> tuple[float, float]:
+    """The slope and its standard error."""
     p = np.clip(probability, 1e-12, 1.0 - 1e-12)
     design = np.column_stack([np.ones(len(p)), np.log(p / (1.0 - p))])
     if np.ptp(design[:, 1]) == 0 or outcome.all() or not outcome.any():
-        return float("nan")
+        return NONE
     coefficients = np.array([0.0, 1.0])
     for _ in range(50):
         fitted = 0.5 * (1.0 + np.tanh(0.5 * (design @ coefficients)))
         information = design.T @ (design * (fitted * (1.0 - fitted))[:, None])
         if np.linalg.cond(information) > 1e14:
-            return float("nan")
+            return NONE
         step = np.linalg.solve(information, design.T @ (outcome - fitted))
         coefficients = coefficients + step * min(1.0, 2.0 / np.abs(step).max())
         if np.abs(step).max() < 1e-10:
-            return float(coefficients[1])
-    return float("nan")
+            return float(coefficients[1]), float(np.sqrt(np.linalg.inv(information)[1, 1]))
+    return NONE
 
 
 def expected_calibration_error(probability: Floats, outcome: Bools, *, bins: int = 10) -> float:
     """Mean over accounts of |mean probability - event rate| of their decile of probability."""
+    n, forecast, observed = _deciles(probability, outcome, bins=bins)
+    return float((np.abs(n * forecast - observed)).sum() / n.sum())
+
+
+def calibration_error_interval(
+    probability: Floats, outcome: Bools, *, level: float, bins: int = 10
+) -> tuple[float, float]:
+    """Interval of the expected calibration error: basic bootstrap of the events of each decile (binomial).
+
+    An error of absolute gaps is above 0 by chance alone, and a sample of a sample is so twice over: the basic
+    bootstrap, 2 x error - quantile, takes that off again. Kept at 0 and above, and around the error itself.
+    """
+    n, forecast, observed = _deciles(probability, outcome, bins=bins)
+    error = float(np.abs(n * forecast - observed).sum() / n.sum())
+    again = np.random.default_rng(SEED).binomial(n.astype(np.int64), observed / n, size=(RESAMPLES, len(n)))
+    errors = np.abs(n * forecast - again).sum(axis=1) / n.sum()
+    low, high = np.quantile(errors, [0.5 - level / 2, 0.5 + level / 2])
+    return max(0.0, min(error, 2 * error - float(high))), max(error, 2 * error - float(low))
+
+
+def calibration_error_by_chance(probability: Floats, *, level: float, bins: int = 10) -> float:
+    """The expected calibration error that a forecast that is right stays below with probability `level`.
+
+    Each decile's events are drawn as a binomial of its mean probability.
+    """
+    n, forecast, _ = _deciles(probability, np.zeros(len(probability), dtype=bool), bins=bins)
+    drawn = np.random.default_rng(SEED).binomial(n.astype(np.int64), forecast, size=(RESAMPLES, len(n)))
+    return float(np.quantile(np.abs(n * forecast - drawn).sum(axis=1) / n.sum(), level))
+
+
+def _deciles(probability: Floats, outcome: Bools, *, bins: int) -> tuple[Floats, Floats, Floats]:
+    """Number, mean probability and events of each decile of probability that is not empty."""
     order = np.argsort(probability, kind="stable")
     groups = [group for group in np.array_split(order, bins) if len(group)]
-    gaps = [len(group) * abs(float(probability[group].mean() - outcome[group].mean())) for group in groups]
-    return sum(gaps) / len(order)
+    n = np.array([len(group) for group in groups], dtype=np.float64)
+    forecast = np.array([probability[group].mean() for group in groups])
+    return n, forecast, np.array([outcome[group].sum() for group in groups], dtype=np.float64)
 
 
 def top_lift(probability: Floats, outcome: Bools, *, share: float = 0.1) -> float:
     """Event rate among the `share` with the highest probability, over the event rate of all; NaN without events."""
-    top = np.argsort(-probability, kind="stable")[: max(1, round(share * len(probability)))]
-    return float(outcome[top].mean() / outcome.mean()) if outcome.any() else float("nan")
+    if not outcome.any():
+        return float("nan")
+    size = max(1, round(share * len(probability)))
+    return top_events(probability, outcome, size=size) / size / float(outcome.mean())
+
+
+def top_events(score: Floats, outcome: Bools, *, size: int) -> float:
+    """Events among the `size` highest scores; of those tied at the edge, as many as chance would take. 1 <= size <= n.
+
+    So the order of the rows has no say, and a score that is the same for all finds what chance finds.
+    """
+    edge = np.partition(score, -size)[-size]
+    above, at = score > edge, score == edge
+    taken = (size - int(above.sum())) / int(at.sum())
+    return float(outcome[above].sum() + taken * outcome[at].sum())
+
+
+def lift_interval(hits: float, size: int, *, events: int, n: int, level: float) -> tuple[float, float]:
+    """Interval of the rate `hits` / `size` of a part over the rate `events` / `n` of all, normal on its logarithm.
+
+    With p and q the rates of the part and of the rest, w = size / n and m = w p + (1 - w) q the rate of all,
+    Var log(p / m) = (1/p - w/m)^2 p (1 - p) / size + ((1 - w)/m)^2 q (1 - q) / (n - size) (delta method).
+    NaN without an event; where the part has none, from 0 to Wilson's bound of its rate over that of all.
+    """
+    if not events:
+        return NONE
+    mean = events / n
+    if not hits:
+        return 0.0, share_interval(0, size, level=level)[1] / mean
+    rate, rest, weight = hits / size, (events - hits) / max(n - size, 1), size / n
+    variance = (1 / rate - weight / mean) ** 2 * rate * (1 - rate) / size
+    variance += ((1 - weight) / mean) ** 2 * rest * (1 - rest) / max(n - size, 1)
+    spread = NormalDist().inv_cdf(0.5 + level / 2) * np.sqrt(variance)
+    lift = rate / mean
+    return float(lift * np.exp(-spread)), float(lift * np.exp(spread))
 
 
 def auc_interval(score: Floats, outcome: Bools, *, level: float) -> tuple[float, float]:
@@ -89,7 +180,7 @@ def auc_interval(score: Floats, outcome: Bools, *, level: float) -> tuple[float,
     """
     events, others = int(outcome.sum()), int((~outcome).sum())
     if min(events, others) < 2:
-        return float("nan"), float("nan")
+        return NONE
     ranks = _mid_ranks(score)
     beaten = (ranks[outcome] - _mid_ranks(score[outcome])) / others
     beating = (ranks[~outcome] - _mid_ranks(score[~outcome])) / events
@@ -112,7 +203,7 @@ def accuracy_interval(probability: Floats, outcome: Bools, *, reference: Floats,
     return 1.0 - ratio - spread, 1.0 - ratio + spread
 
 
-def share_interval(events: int, n: int, *, level: float) -> tuple[float, float]:
+def share_interval(events: float, n: int, *, level: float) -> tuple[float, float]:
     """Wilson's interval of a share of n > 0, which keeps inside [0, 1] and has a width at none and at all."""
     z2 = NormalDist().inv_cdf(0.5 + level / 2) ** 2
     share = events / n

@@ -69,7 +69,14 @@ def advise(moment: Moment) -> Advice | None:
     if moment.run is None:
         return Advice(_("Nothing has been computed yet. Import deals, then run: tenure nightly"), "watch")
     churns = moment.report.get("churns", 0)
+    gate = moment.report.get("evaluation", {}).get("gate", {})
     match moment.run.basis:
+        case "prior" if gate.get("verdict") == "defaults":
+            text = _(
+                "The default weights are shown: over the years behind, what your own churns taught was not better "
+                "(see Is the model right?)."
+            )
+            return Advice(text, "watch")
         case "prior":
             text = ngettext(
                 "Not enough data: %(churns)s churn so far. The default weights are shown, with wide intervals.",

@@ -10,13 +10,19 @@ from app.domain.calibration import (
     accuracy_interval,
     auc,
     auc_interval,
+    brier_interval,
     brier_score,
+    calibration_error_by_chance,
+    calibration_error_interval,
     calibration_slope,
+    calibration_slope_interval,
     expected_calibration_error,
     expected_over_observed,
     expected_over_observed_interval,
     index_of_prediction_accuracy,
+    lift_interval,
     share_interval,
+    top_events,
     top_lift,
 )
 
@@ -127,3 +133,83 @@ def test_the_interval_of_a_share_is_wilsons() -> None:
     assert share_interval(15, 100, level=0.95) == pytest.approx((found.low, found.high), abs=1e-9)
     assert share_interval(0, 20, level=0.95) == pytest.approx((0.0, 0.1611), abs=1e-4)
     assert share_interval(20, 20, level=0.95) == pytest.approx((0.8389, 1.0), abs=1e-4)
+
+
+def test_of_those_tied_at_the_edge_the_list_takes_what_chance_would() -> None:
+    """The two best, one of them a churn; then three at .4 of which two left, for the last place: 2/3 of a churn."""
+    score, left = np.array([0.9, 0.4, 0.8, 0.4, 0.4, 0.1]), np.array([True, True, False, True, False, True])
+    assert top_events(score, left, size=3) == pytest.approx(1 + 2 / 3)
+    for order in ([5, 4, 3, 2, 1, 0], [1, 0, 3, 2, 5, 4]):
+        assert top_events(score[order], left[order], size=3) == pytest.approx(1 + 2 / 3)
+    assert top_events(score, left, size=6) == 4
+
+
+def _coverage(measure, interval, *, truth: float, n: int = 400, rounds: int = 200) -> float:  # type: ignore[no-untyped-def]
+    rng = np.random.default_rng(8)
+    inside = 0
+    for _ in range(rounds):
+        p = rng.beta(1.5, 5, n)
+        y = rng.random(n) < p
+        low, high = interval(p, y)
+        assert low <= measure(p, y) <= high
+        inside += low <= truth <= high
+    return inside / rounds
+
+
+def test_the_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(1)
+    p = rng.beta(1.5, 5, 400_000)
+    brier = float((p * (1 - p)).mean())
+    top = np.sort(p)[-40_000:]
+    assert 0.9 <= _coverage(brier_score, lambda p, y: brier_interval(p, y, level=0.95), truth=brier) <= 0.99
+    slope = _coverage(calibration_slope, lambda p, y: calibration_slope_interval(p, y, level=0.95), truth=1.0)
+    assert 0.9 <= slope <= 0.99
+
+    def lift(p, y):  # type: ignore[no-untyped-def]
+        return lift_interval(top_events(p, y, size=40), 40, events=int(y.sum()), n=400, level=0.95)
+
+    assert 0.9 <= _coverage(top_lift, lift, truth=float(top.mean() / p.mean())) <= 0.99
+
+
+def test_the_lift_interval_by_pencil() -> None:
+    """8 of 20 on the list, 20 of 100 in all: lift 2; p = .4, q = .15, w = .2, m = .2.
+
+    Var log = (2.5 - 1)^2 x .24 / 20 + (.8 / .2)^2 x .1275 / 80 = .027 + .0255.
+    """
+    low, high = lift_interval(8, 20, events=20, n=100, level=0.95)
+    spread = 1.959964 * math.sqrt(0.0525)
+    assert (low, high) == pytest.approx((2 * math.exp(-spread), 2 * math.exp(spread)), rel=1e-5)
+    assert lift_interval(0, 20, events=20, n=100, level=0.95)[0] == 0
+    assert math.isnan(lift_interval(0, 20, events=0, n=100, level=0.95)[0])
+
+
+def test_the_slope_interval_agrees_with_the_curvature_that_scipy_finds(made: tuple[np.ndarray, np.ndarray]) -> None:
+    p, y = made
+    logit = np.log(np.clip(p, 1e-12, 1) / (1 - p))
+
+    def loss(theta: np.ndarray) -> float:
+        return float((np.logaddexp(0, theta[0] + theta[1] * logit) - y * (theta[0] + theta[1] * logit)).sum())
+
+    found = minimize(loss, [0.0, 1.0], method="BFGS", options={"gtol": 1e-8})
+    low, high = calibration_slope_interval(p, y, level=0.95)
+    assert (high - low) / 2 == pytest.approx(1.959964 * math.sqrt(found.hess_inv[1, 1]), rel=0.05)
+
+
+def test_a_right_forecast_shows_the_calibration_error_of_chance_and_a_wrong_one_more() -> None:
+    rng = np.random.default_rng(6)
+    above = covered = 0
+    for _ in range(200):
+        p = rng.beta(1.5, 5, 500)
+        y = rng.random(500) < p
+        above += expected_calibration_error(p, y) > calibration_error_by_chance(p, level=0.95)
+        low, high = calibration_error_interval(p, y, level=0.95)
+        assert 0 <= low <= expected_calibration_error(p, y) <= high
+        covered += low <= 0.01
+    assert 2 <= above <= 20
+    assert covered > 150, "a right forecast has next to no error, and its interval mostly says so"
+    p = rng.beta(1.5, 5, 5_000)
+    y = rng.random(5_000) < p
+    wrong = np.minimum(2 * p, 1)
+    assert expected_calibration_error(wrong, y) > 3 * calibration_error_by_chance(wrong, level=0.95)
+    low, high = calibration_error_interval(wrong, y, level=0.95)
+    assert low < float(np.abs(wrong - p).mean()) < high

@@ -168,40 +168,7 @@
     }, [table.x, table.column(3), table.column(2), table.column(4), table.column(1)])];
   }
 
-  // Shares that were forecast and shares that came, with the interval of what came and the line of a right forecast.
-  function reliability(chart, locale) {
-    const table = readTable(chart);
-    const cells = [...chart.querySelector("[data-figures]").tBodies[0].rows].map((row) => row.children[2].dataset);
-    const format = share(locale);
-    const most = Math.min(1, 1.06 * Math.max(0.1, ...table.x, ...cells.map((cell) => Number(cell.high))));
-    const [ink, faint] = [tone(chart, "tone-1"), tone(chart, "tone-2")];
-    const stroke = (self, colour, dash, x0, y0, x1, y1) => {
-      const { ctx } = self;
-      ctx.strokeStyle = colour;
-      ctx.lineWidth = 1.5 * devicePixelRatio;
-      ctx.setLineDash(dash.map((length) => length * devicePixelRatio));
-      ctx.beginPath();
-      ctx.moveTo(self.valToPos(x0, "x", true), self.valToPos(y0, "y", true));
-      ctx.lineTo(self.valToPos(x1, "x", true), self.valToPos(y1, "y", true));
-      ctx.stroke();
-      ctx.setLineDash([]);
-    };
-    const whiskers = (self) => {
-      stroke(self, faint, [5, 4], 0, 0, most, most);
-      cells.forEach((cell, at) => stroke(self, faded(ink, 0.5), [], table.x[at], Number(cell.low), table.x[at], Number(cell.high)));
-    };
-    const values = { values: (_self, list) => list.map((value) => format.format(value)) };
-    return [draw(chart.querySelector(".chart-area"), {
-      plot: {
-        scales: { x: { time: false, range: [0, most] }, y: { range: [0, most] } },
-        axes: axes(chart, { x: { ...values, label: table.heads[0], labelSize: 18, labelFont: axisFont(chart) }, y: values }),
-        series: [{}, { stroke: ink, fill: ink, paths: () => null, points: { show: true, size: 8, width: 0, fill: ink } }],
-        hooks: { drawAxes: [whiskers], setCursor: [reading(chart, table, [1, 2])] },
-      },
-    }, [table.x, table.column(1)])];
-  }
-
-  const KINDS = { retention, usage, group, reliability };
+  const KINDS = { retention, usage, group };
 
   function drawAll() {
     for (const old of drawn) old.plot.destroy();

@@ -9,21 +9,27 @@ from app.api.endpoint import Reply, endpoint, wants_csv
 from app.api.meta import money, note_on, run_meta, today
 from app.auth import may
 from app.domain.features import Floats
-from app.errors import NotAllowed
+from app.errors import Invalid, NotAllowed
 from app.http import database
 from app.queries.accounts import AccountFilter, AccountPage, AccountQuery, AccountRow, load_account
 from app.queries.accounts import list_accounts as load_accounts
 from app.queries.cursors import Sort
+from app.queries.health_change import NO_SCORE, NOT_RECORDED, WITHHELD, load_health_move
 from app.queries.ltv import CURVE_LEVEL
 from app.queries.runs import Run
 from app.queries.scores import AccountScore, Curve, load_score
 from app.schemas import accounts as schemas
-from app.schemas.parameters import AccountParameters, HorizonParameters
+from app.schemas.parameters import AccountParameters, HealthParameters, HorizonParameters
 
 MOST_CSV_ROWS = 100_000
 MONTHS_SHOWN = (1, 3, 6, 12)
 DIGITS = 7  # all that a stored float32 holds
-ACCOUNT_DEFINITIONS = ("arr@1", "churn@1", "health@1", "ltv_residual@1")
+ACCOUNT_DEFINITIONS = ("arr@1", "churn@1", "health@2", "ltv_residual@1")
+MOVE_NOTES = {
+    WITHHELD: "The score was withheld on one of the days, so there is none to compare.",
+    NO_SCORE: "The account had no score of its own on one of the days.",
+    NOT_RECORDED: "The nights between were made by a version that did not record what moved the score.",
+}
 CSV_HEADER = (
     *("id", "name", "segment", "industry", "country", "employees", "channel", "campaign", "parent_id"),
     *("status", "basis", "started_on", "tenure_months", "renewal_on", "arr", "currency"),
@@ -97,11 +103,18 @@ def show_account(account_id: int) -> Reply:
     )
 
 
-@endpoint("/accounts/<id:account_id>/health", scope="accounts:read", answer=schemas.AccountHealth())
-def show_account_health(account_id: int) -> Reply:
+@endpoint(
+    "/accounts/<id:account_id>/health",
+    scope="accounts:read",
+    parameters=HealthParameters(),
+    answer=schemas.AccountHealth(),
+)
+def show_account_health(account_id: int, parameters: dict[str, Any]) -> Reply:
     """Health of one account, its churn probabilities, and why.
 
-    The contributions of the drivers add up to the logit of the risk above that of the reference.
+    The contributions of the drivers add up to the logit of the risk above that of the reference. With
+    `compare_with`, an earlier day, `change` says what moved the score since: what the account did, the calendar, what
+    was learned late, the model, its configuration and overrides.
     """
     score = load_score(database(), account_id)
     explanation = score.explanation or {}
@@ -117,10 +130,29 @@ def show_account_health(account_id: int) -> Reply:
             "reference_logit": explanation.get("reference_logit"),
             "drivers": drivers,
             "dimensions": explanation.get("dimensions", []),
+            "change": _change(account_id, parameters),
             "note": _health_note(score),
-            "meta": run_meta(score.run, "health@1", "churn@1"),
+            "meta": run_meta(score.run, "health@2", "churn@1", *(["health_change@1"] if parameters else [])),
         }
     )
+
+
+def _change(account_id: int, parameters: Mapping[str, Any]) -> dict[str, Any] | None:
+    if "compare_with" not in parameters:
+        if parameters:
+            raise Invalid("compare_until goes with compare_with, the earlier day.")
+        return None
+    until = parameters.get("compare_until") or today()
+    move = load_health_move(database(), account_id, from_on=parameters["compare_with"], to_on=until)
+    parts = move.parts or {}
+    return {
+        "earlier": move.earlier,
+        "later": move.later,
+        "moved": sum(parts.values()) if parts else None,
+        "parts": [{"name": name, "points": points} for name, points in parts.items()],
+        "drivers": move.drivers,
+        "note": MOVE_NOTES.get(move.why_none or ""),
+    }
 
 
 def _churn_within(survival: Curve) -> list[dict[str, float]]:

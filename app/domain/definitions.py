@@ -90,6 +90,32 @@ DEFINITIONS = (
         },
     ),
     Definition(
+        id="health@2",
+        name="Health score",
+        unit="points from 0 to 100",
+        formula="p* of 0 / 5 / 20 / 50 / 100 % maps to 100 / 70 / 40 / 10 / 0, linear between",
+        words="As health@1, with two differences: p* is of the decision to leave alone, as if nobody failed to pay or "
+        "closed down; and the company may weight what a dimension contributes, by segment: logit p* is that of the "
+        "reference plus the sum of weight x contribution. An override by hand is shown beside it, never in it.",
+        parameters={
+            "reference_churn": "the company's usual churn a year; scales the bands",
+            "minimum_coverage": "below it the score is withheld",
+            "health_weights": "by segment and dimension, 1 unless the company says otherwise",
+        },
+    ),
+    Definition(
+        id="health_change@1",
+        name="Change of health",
+        unit="points",
+        formula="later - earlier = behaviour + calendar + late data + model refit + configuration + override",
+        words="The causes are replaced in this order, from the earlier day's to the later's, and each part is what the "
+        "score moves by at its replacement; between days further apart the parts of the nights are added up. Behaviour "
+        "is what happened since; calendar is tenure and the contract's clock; late data is what was learned only since "
+        "of the days before, later than its kind usually comes; the override's part is what is shown beyond what is "
+        "calculated.",
+        parameters={"compare_with": "the earlier day", "compare_until": "the later day"},
+    ),
+    Definition(
         id="ltv_residual@1",
         name="Residual lifetime value",
         unit="money",

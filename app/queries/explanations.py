@@ -47,6 +47,33 @@ def explain(named: Sequence[Driver], contributions: bytes, *, values: bytes) -> 
     return {"reference_logit": reference, "drivers": list(_join_levels(rows)), "dimensions": list(_sum_up(rows))}
 
 
+def compare_explanations(earlier: Explanation, later: Explanation) -> list[Driver]:
+    """The drivers of both, by how much more or less they add to the risk; the largest move first.
+
+    Each with `name` and `dimension`, `earlier_value`, `later_value` (None: missing) and `moved` (logit, above 0 is
+    risk; a model that was fitted anew moves it, too). The level of an attribute goes by the later one's name.
+    """
+    then = {_attribute(each): each for each in earlier["drivers"]}
+    now = {_attribute(each): each for each in later["drivers"]}
+    nothing: Driver = {"value": None, "contribution": 0.0}
+    rows = [
+        {
+            "name": (now.get(key) or then[key])["name"],
+            "dimension": (now.get(key) or then[key])["dimension"],
+            "earlier_value": then.get(key, nothing)["value"],
+            "later_value": now.get(key, nothing)["value"],
+            "moved": now.get(key, nothing)["contribution"] - then.get(key, nothing)["contribution"],
+        }
+        for key in dict.fromkeys([*now, *then])
+    ]
+    return sorted(rows, key=lambda row: -abs(row["moved"]))
+
+
+def _attribute(driver: Driver) -> str:
+    name: str = driver["name"]
+    return name.partition(": ")[0]
+
+
 def _driver(named: Driver, contribution: float, *, features: Floats, number: int) -> Driver:
     """Behind the features come the drivers of the clock, which have no value of their own and are always known."""
     is_feature = number < len(features)

@@ -1,4 +1,4 @@
-"""What moved the health of an account between two days: the parts that the nights stored, added up along their chain.
+"""What moved the health of an account between two days: the parts that the nights stored, added up, and overrides.
 
 Each published run knows the run that it was compared with. From the run that is published now they lead back, night
 by night; what was made anew or never published is not among them.
@@ -6,21 +6,23 @@ by night; what was made anew or never published is not among them.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
-from sqlalchemy import and_, select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from app.domain.features import Floats
 from app.domain.health import CLOCK_DRIVERS
-from app.domain.health_change import CALCULATED_PARTS
+from app.domain.health_change import CALCULATED_PARTS, PARTS, override_move
 from app.domain.months import Days, Ints
 from app.errors import Invalid, NotReady
 from app.models.accounts import AccountVersion
+from app.models.health import HealthOverride
 from app.models.scores import FeatureSnapshot, ModelRun, PublishedRun, Score
 from app.queries.columns import fetch_columns
-from app.queries.explanations import DRIVERS, Explanation, explain
+from app.queries.explanations import DRIVERS, Driver, Explanation, compare_explanations, explain
 from app.queries.known import in_force, valid_on
 from app.queries.runs import CHURN, NOT_PUBLISHED
 from app.queries.settings import load_company_settings
@@ -60,13 +62,24 @@ class ScoredAccounts:
 
 @dataclass(frozen=True, slots=True)
 class HealthThen:
-    """The health of an account as of a day; `health` is None where it was withheld or there was none."""
+    """The health of an account on a day, by the last run as of then or before.
 
+    `health` is what was calculated, None where it was withheld or there was none; `override` is what somebody had
+    set instead by the end of the day, to be shown beside it.
+    """
+
+    on: date
     as_of: date
-    health: float | None
-    band: str | None
-    risk: float | None
-    explanation: Explanation | None
+    health: float | None = None
+    band: str | None = None
+    risk: float | None = None
+    explanation: Explanation | None = None
+    override: float | None = None
+    override_band: str | None = None
+
+    @property
+    def shown(self) -> float | None:
+        return self.health if self.override is None else self.override
 
     @property
     def why_none(self) -> str | None:
@@ -77,12 +90,21 @@ class HealthThen:
 
 @dataclass(frozen=True, slots=True)
 class HealthMove:
-    """From an earlier health to a later: points by part, which add up; None with the reason where it cannot be said."""
+    """From an earlier health to a later: points by part (`PARTS`), which add up to the move of the shown score.
+
+    None with the reason where that cannot be said.
+    """
 
     earlier: HealthThen
     later: HealthThen
     parts: Mapping[str, float] | None
     why_none: str | None
+
+    @property
+    def drivers(self) -> list[Driver]:
+        """`compare_explanations` of the two days, of a move that could be split."""
+        then, now = self.earlier.explanation, self.later.explanation
+        return compare_explanations(then, now) if self.parts and then and now else []
 
 
 def load_chain(session: Session, *, run_id: int | None = None) -> list[Link]:
@@ -101,18 +123,21 @@ def load_chain(session: Session, *, run_id: int | None = None) -> list[Link]:
     return chain
 
 
-def load_health_move(session: Session, account_id: int, *, from_on: date, to_on: date | None = None) -> HealthMove:
-    """What moved the calculated health from the last run as of `from_on` or before to that of `to_on` (none: the last).
+def load_health_move(session: Session, account_id: int, *, from_on: date, to_on: date) -> HealthMove:
+    """What moved the shown health of an account from one day to another.
 
-    Raises NotReady where no run is published, Invalid for days in the wrong order or before the first run.
+    Each day is that of the last published run as of it or before, and of the overrides in force at its end. Raises
+    NotReady where no run is published, Invalid for days in the wrong order or before the first run.
     """
     chain = load_chain(session)
     if not chain:
         raise NotReady(NOT_PUBLISHED)
-    if to_on is not None and to_on < from_on:
+    if to_on < from_on:
         raise Invalid("The day to compare with lies after the other; change them over.")
-    first, last = (_find_link(chain, day) for day in (from_on, to_on or chain[0].as_of))
-    earlier, later = (_load_health(session, account_id, link=link) for link in (first, last))
+    first, last = (_find_link(chain, day) for day in (from_on, to_on))
+    earlier, later = (
+        _load_health(session, account_id, link=link, on=day) for link, day in ((first, from_on), (last, to_on))
+    )
     if why_none := earlier.why_none or later.why_none:
         return HealthMove(earlier, later, None, why_none)
     between = [link.run_id for link in chain if first.as_of < link.as_of <= last.as_of]
@@ -120,9 +145,15 @@ def load_health_move(session: Session, account_id: int, *, from_on: date, to_on:
     moves = [each for each in stored if each is not None]
     if len(moves) < len(stored):
         return HealthMove(earlier, later, None, NOT_RECORDED)
-    each = np.frombuffer(b"".join(moves), dtype="<f8").reshape(-1, len(CALCULATED_PARTS))
-    parts = dict(zip(CALCULATED_PARTS, each.sum(axis=0).tolist(), strict=True))
-    return HealthMove(earlier, later, parts, None)
+    calculated = np.frombuffer(b"".join(moves), dtype="<f8").reshape(-1, len(CALCULATED_PARTS)).sum(axis=0)
+    points = [*calculated.tolist(), _move_by_override(earlier, later)]
+    return HealthMove(earlier, later, dict(zip(PARTS, points, strict=True)), None)
+
+
+def _move_by_override(earlier: HealthThen, later: HealthThen) -> float:
+    values = (earlier.health, later.health, earlier.shown, later.shown)
+    then, now, shown_then, shown_now = (0.0 if each is None else each for each in values)
+    return override_move((then, now), (shown_then, shown_now))
 
 
 def load_scored_accounts(session: Session, run_id: int, *, account_ids: Sequence[int] | None = None) -> ScoredAccounts:
@@ -193,7 +224,7 @@ def _find_link(chain: Sequence[Link], day: date) -> Link:
     raise Invalid(f"The first scores are of {chain[-1].as_of}; compare with that day or a later one.")
 
 
-def _load_health(session: Session, account_id: int, *, link: Link) -> HealthThen:
+def _load_health(session: Session, account_id: int, *, link: Link, on: date) -> HealthThen:
     of_account = and_(FeatureSnapshot.run_id == Score.run_id, FeatureSnapshot.account_id == Score.account_id)
     row = session.execute(
         select(Score.health, Score.band, Score.risk, Score.contributions, FeatureSnapshot.values, DRIVERS)
@@ -201,11 +232,30 @@ def _load_health(session: Session, account_id: int, *, link: Link) -> HealthThen
         .outerjoin(FeatureSnapshot, of_account)
         .where(Score.run_id == link.run_id, Score.account_id == account_id)
     ).one_or_none()
+    override, override_band = _find_override(session, account_id, on=on)
     if row is None:
-        return HealthThen(link.as_of, None, None, None, None)
+        return HealthThen(on, link.as_of, override=override, override_band=override_band)
     health, band, risk, contributions, values, drivers = row
-    why = None if contributions is None else explain(drivers, contributions, values=values)
-    return HealthThen(link.as_of, health, band, risk, why)
+    why = explain(drivers, contributions, values=values) if contributions and values else None
+    return HealthThen(on, link.as_of, health, band, risk, why, override, override_band)
+
+
+def _find_override(session: Session, account_id: int, *, on: date) -> tuple[float | None, str | None]:
+    """The score and band that stood in place of the calculated at the end of the day."""
+    zone = ZoneInfo(load_company_settings(session).reporting_timezone)
+    midnight = datetime.combine(on + timedelta(days=1), time(), tzinfo=zone).astimezone(UTC)
+    row = session.execute(
+        select(HealthOverride.score, HealthOverride.band)
+        .where(
+            HealthOverride.account_id == account_id,
+            HealthOverride.begins_at < midnight,
+            HealthOverride.expires_on > on,
+            or_(HealthOverride.ended_at.is_(None), HealthOverride.ended_at >= midnight),
+        )
+        .order_by(HealthOverride.id.desc())
+        .limit(1)
+    ).one_or_none()
+    return (None, None) if row is None else (row.score, row.band)
 
 
 def _load_moves(session: Session, account_id: int, *, run_ids: Sequence[int]) -> list[bytes | None]:

@@ -2,6 +2,7 @@
 
 from marshmallow import Schema, fields
 
+from app.domain.health_change import PARTS
 from app.schemas.fields import Day, Meta, MoneyField, Number, Numbers, Text, Whole
 from app.schemas.parameters import said
 
@@ -77,6 +78,40 @@ class Dimension(Schema):
     is_known = fields.Boolean(metadata=said("false: no data, so neither good nor bad"))
 
 
+class HealthOn(Schema):
+    on = Day(metadata=said("the day asked about"))
+    as_of = Day(metadata=said("of the run that it is taken from: the last one as of that day or before"))
+    health = Number(metadata=said("as calculated, 0 to 100; null: withheld, or none"))
+    band = Text()
+    override = Number(metadata=said("what somebody had set instead by the end of the day; null: nobody"))
+    override_band = Text()
+    shown = Number(metadata=said("the override where there is one, else the calculated"))
+
+
+class HealthPart(Schema):
+    name = fields.String(metadata=said(", ".join(PARTS)))
+    points = Number(metadata=said("what it moved the shown score by"))
+
+
+class DriverMove(Schema):
+    name = fields.String()
+    dimension = fields.String()
+    earlier_value = Number(metadata=said("null: missing"))
+    later_value = Number(metadata=said("null: missing"))
+    moved = Number(metadata=said("of its contribution, in the logit of the risk; above 0 is more risk"))
+
+
+class HealthChange(Schema):
+    earlier = fields.Nested(HealthOn)
+    later = fields.Nested(HealthOn)
+    moved = Number(metadata=said("points, later less earlier; null where it cannot be split"))
+    parts = fields.List(
+        fields.Nested(HealthPart), metadata=said("in the order in which they were replaced; they add up")
+    )
+    drivers = fields.List(fields.Nested(DriverMove), metadata=said("whose contribution moved most, first"))
+    note = Text(metadata=said("why there are no parts, if there are none"))
+
+
 class AccountHealth(Schema):
     account_id = fields.Integer()
     status = fields.String()
@@ -91,6 +126,7 @@ class AccountHealth(Schema):
     reference_logit = Number(metadata=said("of the reference account; the contributions are added to it"))
     drivers = fields.List(fields.Nested(Driver), metadata=said("the largest first"))
     dimensions = fields.List(fields.Nested(Dimension))
+    change = fields.Nested(HealthChange, allow_none=True, metadata=said("with compare_with: what moved it since"))
     note = Text()
     meta = fields.Nested(Meta)
 

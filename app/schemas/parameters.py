@@ -46,6 +46,11 @@ class AccountParameters(Schema):
     format = fields.String(validate=one_of("json", "csv"), metadata=said("csv holds up to 100,000 rows; beats Accept"))
 
 
+class HealthParameters(Schema):
+    compare_with = Day(metadata=said("an earlier day: what moved the health since, in parts that add up"))
+    compare_until = Day(metadata=said("with compare_with: the later day; today if left out"))
+
+
 class HorizonParameters(Schema):
     horizon_months = fields.Integer(validate=validate.Range(1, 60), metadata=said("months ahead"))
 

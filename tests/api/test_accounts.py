@@ -55,7 +55,7 @@ def test_the_list_names_every_account_that_is_not_merged_away(ask: Ask) -> None:
 
 def test_an_answer_says_what_its_figures_rest_on(ask: Ask) -> None:
     assert ask("/accounts").json["meta"] == {
-        "definitions": ["arr@1", "churn@1", "health@1", "ltv_residual@1"],
+        "definitions": ["arr@1", "churn@1", "health@2", "ltv_residual@1"],
         "as_of": "2026-03-01",
         "known_at": "2026-02-28T20:00:00Z",
         "currency": "USD",

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from app.db import reading, transaction
-from app.domain.health_change import CALCULATED_PARTS
+from app.domain.health_change import CALCULATED_PARTS, PARTS
 from app.errors import Invalid
 from app.models.scores import ModelRun, Score
 from app.models.settings import SettingVersion
@@ -101,15 +101,13 @@ def test_moves_add_up_from_night_to_night_and_between_any_two(company: Engine) -
             zip(runs[::-1], NIGHTS[::-1], strict=True)
         )
         for i in both:
-            whole = load_health_move(session, i, from_on=NIGHTS[0] + timedelta(days=3))
+            whole = load_health_move(session, i, from_on=NIGHTS[0] + timedelta(days=3), to_on=AS_OF)
             assert (whole.earlier.as_of, whole.later.as_of) == (NIGHTS[0], NIGHTS[2])
             assert whole.parts is not None
             assert sum(whole.parts.values()) == pytest.approx(whole.later.health - whole.earlier.health, abs=1e-9)
-            assert load_health_move(session, i, from_on=NIGHTS[1], to_on=NIGHTS[1]).parts == dict.fromkeys(
-                CALCULATED_PARTS, 0.0
-            )
+            assert load_health_move(session, i, from_on=NIGHTS[1], to_on=NIGHTS[1]).parts == dict.fromkeys(PARTS, 0.0)
         with pytest.raises(Invalid, match=f"first scores are of {NIGHTS[0]}"):
-            load_health_move(session, i, from_on=NIGHTS[0] - timedelta(days=1))
+            load_health_move(session, i, from_on=NIGHTS[0] - timedelta(days=1), to_on=AS_OF)
         with pytest.raises(Invalid, match="change them over"):
             load_health_move(session, i, from_on=NIGHTS[2], to_on=NIGHTS[0])
 
@@ -178,9 +176,9 @@ def test_an_account_without_a_score_for_a_night_is_compared_with_the_last_that_h
     assert sum(move.values()) == pytest.approx(scores_of(company, last)[away] - scores_of(company, runs[0])[away])
     assert move["late_data"] == 0.0
     with reading(company) as session:
-        whole = load_health_move(session, away, from_on=NIGHTS[0])
-        assert whole.parts == pytest.approx(move)
-        gap = load_health_move(session, away, from_on=NIGHTS[1])
+        whole = load_health_move(session, away, from_on=NIGHTS[0], to_on=AS_OF)
+        assert whole.parts == pytest.approx(move | {"override": 0.0})
+        gap = load_health_move(session, away, from_on=NIGHTS[1], to_on=AS_OF)
         assert (gap.parts, gap.why_none) == (None, "no_score")
 
 
@@ -193,7 +191,7 @@ def test_a_score_that_is_withheld_moves_nothing_that_is_shown(company: Engine) -
             update(Score).where(Score.run_id == runs[0], Score.account_id == account).values(health=None, band=None)
         )
     with reading(company) as session:
-        move = load_health_move(session, account, from_on=NIGHTS[0])
+        move = load_health_move(session, account, from_on=NIGHTS[0], to_on=AS_OF)
     assert (move.parts, move.why_none) == (None, "withheld")
 
 
@@ -216,5 +214,5 @@ def test_what_an_older_version_did_not_record_is_said_to_be_unknown(company: Eng
     with transaction(company) as session:
         session.execute(update(Score).where(Score.run_id == runs[1]).values(health_moves=None))
     with reading(company) as session:
-        move = load_health_move(session, account, from_on=NIGHTS[0])
+        move = load_health_move(session, account, from_on=NIGHTS[0], to_on=AS_OF)
     assert (move.parts, move.why_none) == (None, "not_recorded")

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db import reading
+from app.domain.expansion_rankers import Choice
 from app.domain.expansion_trouble import Situation, holding_reasons
 from app.domain.months import MONTHS_OF_A_YEAR, Ints, add_months
 from app.models.runs import JobRun
@@ -25,6 +26,7 @@ from app.queries.runs import Run, find_run
 from app.services.expansion_messages import Links
 from app.services.expansion_raising import Budget, Findings, raise_opportunities
 from jobs.flag_cross_sell import Catalog, find_cross_sell
+from jobs.flag_ranker import record_choice, study_rankers
 from jobs.flag_upsell import find_upsell
 from jobs.night import Night
 from jobs.steps import Result, Write
@@ -43,13 +45,14 @@ def flag_opportunities(night: Night, _results: Mapping[str, Result]) -> Write:
         run = find_run(session)
         if run is None or run.as_of > night.run.as_of:
             return lambda _: {"flagged": 0, "skipped": "a later night is published" if run else "nothing is published"}
-        findings = find_opportunities(session, night, run=run)
+        findings, choice = find_opportunities(session, night, run=run)
     settings = night.known.settings
     budget = Budget(settings.flags_a_night, settings.flags_an_account)
     links = Links(night.work.settings.public_url, night.work.settings.secret_key)
 
     def write(session: Session) -> Result:
         at = night.clock()
+        record_choice(session, choice, run_id=findings.run_id)
         raised = raise_opportunities(session, findings, budget=budget, links=links, at=at)
         counts = {name: getattr(raised, name) for name in raised.__dataclass_fields__}
         return {"found": len(findings.found), "held_back": len(findings.held_back), **counts}
@@ -57,8 +60,8 @@ def flag_opportunities(night: Night, _results: Mapping[str, Result]) -> Write:
     return write
 
 
-def find_opportunities(session: Session, night: Night, *, run: Run) -> Findings:
-    """What the facts that were known say of the night's date, and who is not to be sold to."""
+def find_opportunities(session: Session, night: Night, *, run: Run) -> tuple[Findings, Choice]:
+    """What was known says of the night's date, who is not to be sold to, and how products were ranked."""
     known = night.known
     risks, lines, standing = (
         load_account_risks(session, run.id),
@@ -73,8 +76,9 @@ def find_opportunities(session: Session, night: Night, *, run: Run) -> Findings:
     open_to = accounts[is_open]
     catalog = Catalog(known, load_offers(session, known), lines)
     found = find_upsell(session, night, open_to=open_to)
-    found += find_cross_sell(catalog, standing=standing, open_to=open_to)
-    return Findings(
+    choice = study_rankers(catalog)
+    found += find_cross_sell(catalog, standing=standing, open_to=open_to, choice=choice)
+    findings = Findings(
         as_of=known.as_of,
         run_id=run.id,
         currency=known.settings.reporting_currency,
@@ -82,6 +86,7 @@ def find_opportunities(session: Session, night: Night, *, run: Run) -> Findings:
         held_back=dict(zip(accounts[~is_open].tolist(), reasons[~is_open].tolist(), strict=True)),
         lapse_before=_nights_back(session, known.as_of),
     )
+    return findings, choice
 
 
 def _situation(accounts: Ints, risks: AccountRisks, *, lines: SoldLines, standing: Standing, as_of: date) -> Situation:

@@ -3,11 +3,13 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property, partial
 
 import numpy as np
 
 from app.domain.expansion_moves import ARR, BOOKINGS, CROSS_SELL
+from app.domain.expansion_rankers import Choice
 from app.domain.expansion_ranking import (
     RECENT_MONTHS,
     FirstSales,
@@ -50,16 +52,23 @@ class Catalog:
         return places
 
     @cached_property
-    def sales(self) -> FirstSales:
+    def every_sale(self) -> Sales:
         account = np.searchsorted(self.ids, self.lines.account_id)
-        sales = Sales(account, self.product, self.lines.closed_on, len(self.offers))
-        return first_sales(sales, as_of=self.known.as_of)
+        return Sales(account, self.product, self.lines.closed_on, len(self.offers))
+
+    @cached_property
+    def sales(self) -> FirstSales:
+        return first_sales(self.every_sale, as_of=self.known.as_of)
 
     @cached_property
     def candidates(self) -> Ints:
+        return self._candidates_of(self.known.as_of)
+
+    def _candidates_of(self, as_of: date) -> Ints:
         last = np.full(len(self.offers), np.datetime64("0001-01-01", "D"))
-        np.maximum.at(last, self.product, self.lines.closed_on)
-        return find_candidates(last, self._first_offered_on, as_of=self.known.as_of)
+        before = self.lines.closed_on < np.datetime64(as_of)
+        np.maximum.at(last, self.product[before], self.lines.closed_on[before])
+        return find_candidates(last, self._first_offered_on, as_of=as_of)
 
     @property
     def _first_offered_on(self) -> Days:
@@ -75,11 +84,19 @@ class Catalog:
 
     @cached_property
     def market(self) -> Market:
+        return study_market(self.sales, candidates=self.candidates, offers=self._offer_numbers, as_of=self.known.as_of)
+
+    def market_of(self, origin: date) -> Market:
+        """As it was on a day before."""
+        own = first_sales(self.every_sale, as_of=origin)
+        return study_market(own, candidates=self._candidates_of(origin), offers=self._offer_numbers, as_of=origin)
+
+    @cached_property
+    def _offer_numbers(self) -> Ints:
         names: dict[object, int] = {}
         for offer in self.offers:
             names.setdefault(_offer_of(offer), len(names))
-        places = np.array([names[_offer_of(offer)] for offer in self.offers], dtype=np.int64)
-        return study_market(self.sales, candidates=self.candidates, offers=places, as_of=self.known.as_of)
+        return np.array([names[_offer_of(offer)] for offer in self.offers], dtype=np.int64)
 
 
 def _offer_of(offer: Offer) -> object:
@@ -87,12 +104,12 @@ def _offer_of(offer: Offer) -> object:
     return offer.family if offer.is_recurring and offer.family else offer.product_id
 
 
-def find_cross_sell(catalog: Catalog, *, standing: Standing, open_to: Ints) -> list[Finding]:
+def find_cross_sell(catalog: Catalog, *, standing: Standing, open_to: Ints, choice: Choice) -> list[Finding]:
     """A finding for each of the accounts `open_to` (sorted ids) for which some product is likely enough."""
     if not len(catalog.ids) or not len(catalog.candidates):
         return []
     accounts = np.flatnonzero(np.isin(catalog.ids, open_to))
-    ranked = rank_products(catalog.market, catalog.sales, accounts=accounts, top=TOP)
+    ranked = rank_products(catalog.market, catalog.sales, accounts=accounts, top=TOP, score=choice.score)
     likelihood = product_likelihood(catalog.market, ranked)
     chosen = {int(product) for product in ranked.product[likelihood != None]}  # noqa: E711  element by element
     prices = RecentPrices.of(catalog, standing=standing, products=chosen)

@@ -3,7 +3,7 @@
 Source of the score: docs/decisions/0012; of its measure, tests/jobs/test_expansion_ranking.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -86,6 +86,9 @@ class Market:
         return lift
 
 
+Score = Callable[[Market, Bools], Floats]  # a way of scoring: accounts x candidates
+
+
 def first_sales(sales: Sales, *, as_of: date) -> FirstSales:
     """The first sale of each product to each account, of the sales before `as_of`."""
     before = sales.day < np.datetime64(as_of)
@@ -127,8 +130,18 @@ def score_pairs(market: Market, owned: Bools) -> Floats:
 
     The score orders; it is no log odds of anything. An account that owns nothing gets the adoption logit.
     """
-    score = market.adoption_logit + LIFT_WEIGHT * mean_log_lift(market, owned)
-    return np.where(_has_offer(market, owned), -np.inf, score)
+    return candidate_scores(market, owned, score=adoption_and_lift)
+
+
+def candidate_scores(market: Market, owned: Bools, *, score: Score) -> Floats:
+    """accounts x candidates by the way of scoring, -inf where the candidate's offer is owned."""
+    return np.where(_has_offer(market, owned), -np.inf, score(market, owned))
+
+
+def adoption_and_lift(market: Market, owned: Bools) -> Floats:
+    """Adoption logit + 3 x mean log lift."""
+    scores: Floats = market.adoption_logit + LIFT_WEIGHT * mean_log_lift(market, owned)
+    return scores
 
 
 def mean_log_lift(market: Market, owned: Bools) -> Floats:
@@ -153,40 +166,46 @@ class Ranked:
 
     account: Ints
     product: NDArray[np.int64]  # accounts x top
-    score: Floats  # accounts x top
+    score: Floats  # accounts x top, by the way that ranked them
+    odds: Floats  # accounts x top: adoption and lift, in which the words are
     lift: Floats  # accounts x top: the mean log lift in it
-    average: (
-        float  # the mean score of all pairs of these accounts and candidates that are not owned; NaN: there are none
-    )
+    average: float  # the mean odds of all pairs of these accounts and candidates that are not owned; NaN: none
 
 
-def rank_products(market: Market, sales: FirstSales, *, accounts: Ints, top: int) -> Ranked:
+def rank_products(
+    market: Market, sales: FirstSales, *, accounts: Ints, top: int, score: Score = adoption_and_lift
+) -> Ranked:
     """The `top` best candidates of each of these accounts, never one that it owns."""
-    products, scores, lifts = [np.zeros((0, top), dtype=np.int64)], [np.zeros((0, top))], [np.zeros((0, top))]
+    parts: list[tuple[NDArray[np.int64], Floats, Floats, Floats]] = []
     total, pairs = 0.0, 0
     for chunk in _chunks(accounts):
         owned = sales.owned_by(chunk)
-        score = score_pairs(market, owned)
-        is_open = np.isfinite(score)
-        total, pairs = total + float(score[is_open].sum()), pairs + int(is_open.sum())
-        best = np.argsort(-score, axis=1, kind="stable")[:, :top]
+        scored, odds = (candidate_scores(market, owned, score=each) for each in (score, adoption_and_lift))
+        is_open = np.isfinite(scored)
+        total, pairs = total + float(odds[is_open].sum()), pairs + int(is_open.sum())
+        best = np.argsort(-scored, axis=1, kind="stable")[:, :top]
         beyond = ((0, 0), (0, top - best.shape[1]))
-        found, lift = (np.take_along_axis(each, best, axis=1) for each in (score, mean_log_lift(market, owned)))
+        found, level, lift = (
+            np.take_along_axis(each, best, axis=1) for each in (scored, odds, mean_log_lift(market, owned))
+        )
         product = np.where(np.isfinite(found), market.candidates[best], -1)
-        products.append(np.pad(product, beyond, constant_values=-1))
-        scores.append(np.pad(found, beyond, constant_values=-np.inf))
-        lifts.append(np.pad(lift, beyond, constant_values=0.0))
+        padded = zip((found, level, lift), (-np.inf, -np.inf, 0.0), strict=True)
+        score_part, odds_part, lift_part = (np.pad(each, beyond, constant_values=value) for each, value in padded)
+        parts.append((np.pad(product, beyond, constant_values=-1), score_part, odds_part, lift_part))
+    parts.append((np.zeros((0, top), dtype=np.int64), *np.zeros((3, 0, top))))
+    product, scores, levels, lifts = (np.concatenate(each) for each in zip(*parts, strict=True))
     average = total / pairs if pairs else np.nan
-    return Ranked(accounts, np.concatenate(products), np.concatenate(scores), np.concatenate(lifts), average)
+    return Ranked(accounts, product, scores, levels, lifts, average)
 
 
 def product_likelihood(market: Market, ranked: Ranked) -> NDArray[np.object_]:
     """accounts x top: `medium` at three times the odds of tonight's average pair, `high` at ten times, else None.
 
-    That is, where the score lies log 3 or log 10 above the average. Only of a product that five accounts
-    took in the recent months, and that the owners of what the account has take more often than others.
+    That is, where adoption and lift lie log 3 or log 10 above the average, whichever way ranked the products.
+    Only of a product that five accounts took in the recent months, and that the owners of what the account
+    has take more often than others.
     """
-    above = ranked.score - ranked.average
+    above = ranked.odds - ranked.average
     has_evidence = (ranked.product >= 0) & (market.adopters[ranked.product] >= LEAST_ADOPTERS) & (ranked.lift > 0)
     words = np.full(above.shape, None, dtype=object)
     words[has_evidence & (above >= np.log(MEDIUM_ODDS))] = MEDIUM

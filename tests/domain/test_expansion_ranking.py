@@ -108,7 +108,7 @@ def test_the_words_are_given_at_three_and_ten_times_the_odds_and_with_evidence_a
     above = np.log([[2.99], [3.01], [9.99], [10.01], [100.0], [100.0]])
     product = np.array([[0], [0], [0], [0], [1], [0]])  # product 1 has a single adopter
     lift = np.array([[0.1], [0.1], [0.1], [0.1], [0.1], [0.0]])
-    ranked = Ranked(np.arange(6), product, above - 4.0, lift, average=-4.0)
+    ranked = Ranked(np.arange(6), product, np.zeros(above.shape), above - 4.0, lift, average=-4.0)
     words = product_likelihood(market, ranked)[:, 0].tolist()
     assert words == [None, "medium", "medium", "high", None, None]
 

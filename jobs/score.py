@@ -27,7 +27,7 @@ from app.services.bulk import add_columns
 from jobs.compare import find_base
 from jobs.groups import curve_rows, draw_rows
 from jobs.health_moves import find_health_moves
-from jobs.inputs import input_rows
+from jobs.inputs import list_inputs, report_inputs
 from jobs.new_customers import new_customer_rows
 from jobs.night import Night
 from jobs.scoring import Scoring
@@ -62,7 +62,7 @@ def score_accounts(night: Night, results: Mapping[str, Result]) -> Write:
     scoring = Scoring(night, basis=basis, model=model, labels=dict(labels), account_arr=account_arr)
     live = _live_columns(scoring, arr) | {"health_moves": find_health_moves(scoring, base_id=base_id)}
     others = _other_columns(np.setdiff1d(accounts, live["account_id"], assume_unique=True), arr, basis=basis)
-    snapshots, inputs = _snapshot_columns(scoring, live["account_id"]), input_rows(scoring)
+    snapshots, inputs = _snapshot_columns(scoring, live["account_id"]), list_inputs(scoring)
     for columns in (live, others):
         columns["ltv_historical_minor"] = _earned_column(columns["account_id"], earned)
     by_group = (draw_rows(scoring), curve_rows(scoring), new_customer_rows(scoring))
@@ -78,7 +78,7 @@ def score_accounts(night: Night, results: Mapping[str, Result]) -> Write:
             if rows:
                 session.execute(insert(group_table), [row | {"run_id": run_id} for row in rows])
         run = session.get_one(ModelRun, run_id)
-        run.report = run.report | {"inputs": inputs}
+        run.report = report_inputs(run.report, inputs)
         scored = len(live["account_id"])
         return {
             "accounts": len(accounts),
@@ -123,6 +123,7 @@ def _live_columns(scoring: Scoring, accounts: Mapping[int, AccountArr]) -> Colum
         "tenure_months": forecast.tenure_months,
         "renewal_on": table.renewal_on,
         "churn_probability": churn,
+        "cause_probabilities": pack_probabilities(forecast.cause_probabilities),
         "arr_at_risk_minor": np.rint(arr * churn).astype(np.int64),
         "renewal_churn_probability": forecast.renewal_churn,
         "monthly_drift": scoring.drift,
@@ -134,7 +135,6 @@ def _live_columns(scoring: Scoring, accounts: Mapping[int, AccountArr]) -> Colum
             for name, three in curves.items()
             for bound, curve in zip(("", "_lower", "_upper"), three, strict=True)
         },
-        "cause_probabilities": pack_probabilities(forecast.cause_probabilities),
     }
 
 

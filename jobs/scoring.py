@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from app.domain.causes import CAUSES, taken_as
 from app.domain.drift import segment_drift
+from app.domain.feature_holding import Held, count_as_unknown, hold_bad_news
 from app.domain.feature_table import build_features
 from app.domain.features import Bools, FeatureTable, Floats
 from app.domain.hazard_draws import Groups
-from app.domain.health import Health, assess_health, dimension_weights, list_dimensions
+from app.domain.health import Health, assess_health, dimension_weights, list_dimensions, yearly_risk
 from app.domain.kaplan_meier import SurvivalCurve
 from app.domain.ltv import LtvTerms
 from app.domain.months import MONTHS_OF_A_YEAR, Ints
@@ -35,9 +36,19 @@ class Scoring:
     labels: dict[str, NDArray[Any]]
     account_arr: Ints
     table: FeatureTable = field(init=False)
+    held: Bools = field(init=False)  # cells of the table that are what a silent feed last said
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "table", build_features(self.night.facts, self.night.landmark))
+        facts, table = self.night.facts, build_features(self.night.facts, self.night.landmark)
+        object.__setattr__(self, "table", table)
+        held = Held(table, np.zeros(table.values.shape, dtype=bool))
+        if self.basis != SEGMENT:
+            held = hold_bad_news(facts, table, specs=self.model.specs, risk=self._yearly_risk)
+        object.__setattr__(self, "table", held.table)
+        object.__setattr__(self, "held", held.held)
+
+    def _yearly_risk(self, table: FeatureTable) -> Floats:
+        return yearly_risk(self.model, table, weights=self._dimension_weights())
 
     @cached_property
     def observed(self) -> Observed:
@@ -66,14 +77,16 @@ class Scoring:
         """None where no hazard could be learned: then nothing tells one account of a segment from another."""
         if self.basis == SEGMENT:
             return None
-        settings = self.night.known.settings
-        return assess_health(
+        settings, limit = self.night.known.settings, float(self.night.known.settings.minimum_coverage)
+        health = assess_health(
             self.model,
             self.table,
             reference_churn=float(settings.reference_churn),
-            coverage_limit=float(settings.minimum_coverage),
+            coverage_limit=limit,
             weights=self._dimension_weights(),
         )
+        values, specs = self.table.values, self.model.specs
+        return count_as_unknown(health, self.held, values=values, specs=specs, limit=limit)
 
     @property
     def segments(self) -> list[str]:

@@ -21,6 +21,9 @@ from app.domain.feature_windows import NEVER
 from app.domain.features import Facts, FeatureTable
 from app.domain.months import Days
 
+ACTIVITY = "activity"
+_NAT = np.datetime64("NaT", "D")
+
 
 @dataclass(frozen=True, slots=True)
 class Input:
@@ -70,21 +73,26 @@ def is_fresh(feed: str, last_on: date | None, *, as_of: date) -> bool:
     return last_on is not None and (as_of - last_on).days <= CADENCE_DAYS[feed]
 
 
-def last_fact_on(facts: Facts, feed: str, *, as_of: date) -> date | None:
-    """The last day before `as_of` of a fact of the feed, of any account, that was known before `as_of`."""
+def last_fact_on(facts: Facts, feed: str, *, as_of: date, metric: str | None = None) -> date | None:
+    """The last day before `as_of` of a fact of the feed, of any account, that was known before `as_of`.
+
+    Of usage, of the `metric` alone: activity, unless another is named.
+    """
     day = np.datetime64(as_of, "D")
     last = max(
         int(np.max(days.view(np.int64), initial=NEVER, where=(days < day) & (known < day)))
-        for days, known in _days(facts, feed)
+        for days, known in _days(facts, feed, metric=metric or ACTIVITY)
     )
     return None if last == NEVER else date.fromisoformat(str(np.datetime64(last, "D")))
 
 
-def _days(facts: Facts, feed: str) -> tuple[tuple[Days, Days], ...]:
+def _days(facts: Facts, feed: str, *, metric: str) -> tuple[tuple[Days, Days], ...]:
     """Each kind of day by which the feed is heard of, with since when it is known."""
-    plan, bills = facts.milestones, facts.invoices
+    plan, bills, usage = facts.milestones, facts.invoices, facts.usage
+    if feed == USAGE:
+        number = facts.usage_metrics.index(metric) if metric in facts.usage_metrics else -1
+        return ((np.where(usage.metric == number, usage.day, _NAT), usage.available_on),)
     return {
-        USAGE: ((facts.usage.day, facts.usage.available_on),),
         MILESTONES: (
             (plan.available_on, plan.available_on),
             (plan.done_on, np.maximum(plan.available_on, plan.done_available_on)),

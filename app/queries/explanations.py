@@ -31,8 +31,8 @@ def explain(named: Sequence[Driver], contributions: bytes, *, values: bytes) -> 
     """What is stored of one account, in words of the run.
 
     - `reference_logit`: the logit of the risk of the reference account;
-    - `drivers`, each with `name`, `dimension`, `contribution` (logit, above 0 is risk), `value` (None: missing),
-      `is_known`, `is_learned`, `churns`;
+    - `drivers`, each with `name`, `dimension`, `contribution` (logit, above 0 is risk), `value` (None: missing, or
+      held since its feed fell silent), `is_known`, `is_learned`, `churns`;
     - `dimensions`, each with `name`, `contribution`, `is_known`.
 
     Contributions add up to the logit of the risk above that of the reference. The columns of an attribute,
@@ -77,7 +77,8 @@ def _attribute(driver: Driver) -> str:
 def _driver(named: Driver, contribution: float, *, features: Floats, number: int) -> Driver:
     """Behind the features come the drivers of the clock, which have no value of their own and are always known."""
     is_feature = number < len(features)
-    value = float(features[number]) if is_feature and np.isfinite(features[number]) else None
+    is_told = is_feature and np.isfinite(features[number]) and not named.get("is_stale")
+    value = float(features[number]) if is_told else None
     own = {"contribution": contribution, "value": value, "is_known": not is_feature or value is not None}
     return {"name": named["name"], "dimension": named["dimension"]} | own | {
         "is_learned": named["is_learned"],

@@ -163,8 +163,9 @@ def _describe_driver(driver: Mapping[str, Any], *, scale: float) -> DriverRow:
     contribution = driver["contribution"]
     width = round(HALF_BAR * abs(contribution) / scale, 1)
     is_up = contribution > 0
+    words = finding_words(driver["name"], driver["value"])
     return DriverRow(
-        text=finding_words(driver["name"], driver["value"]),
+        text=words if driver["is_known"] else _("%(finding)s, as last known", finding=words),
         effect=effect_words(contribution),
         weight=weight_words(is_learned=driver["is_learned"], churns=driver["churns"]),
         direction="up" if is_up else "down",

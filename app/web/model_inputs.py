@@ -110,7 +110,7 @@ def _name_stale(inputs: Sequence[ModelInput]) -> str:
         return ""
     names = _(", ").join(word(FEEDS, feed) for feed in stale)
     return _(
-        "Silent for longer than expected: %(names)s. What comes from there counts as unknown for every account: "
-        "coverage is lower, and no score is better or worse for it.",
+        "Silent for longer than expected: %(names)s. What comes from there counts as unknown for every account, and "
+        "coverage is lower. Good news from there no longer counts; bad news stays as it was last known.",
         names=names,
     )

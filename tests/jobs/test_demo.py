@@ -46,7 +46,7 @@ def sorted_rows(value: Any) -> list[tuple[Any, ...]]:
     return sorted(tuple(str(cell) for cell in row) for row in zip(*columns, strict=True))
 
 
-@pytest.mark.parametrize("name", ["spells", "milestones", "tickets", "surveys", "touches"])
+@pytest.mark.parametrize("name", ["spells", "milestones", "tickets", "surveys", "touches", "trainings", "invoices"])
 def test_facts_from_the_database_are_those_of_the_simulator(through_the_doors: Facts, world: World, name: str) -> None:
     straight = getattr(read_facts(world), name)
     assert is_dataclass(straight)

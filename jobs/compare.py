@@ -25,8 +25,7 @@ def compare_with_published(night: Night, results: Mapping[str, Result]) -> Write
     def write(session: Session) -> Result:
         if rows:
             session.execute(insert(ScoreChange), rows)
-        run = session.get_one(ModelRun, run_id)
-        run.report = run.report | {"compared_with": base_id}
+        session.get_one(ModelRun, run_id).compared_with_id = base_id
         return {"changes": len(rows)}
 
     return write
@@ -34,14 +33,14 @@ def compare_with_published(night: Night, results: Mapping[str, Result]) -> Write
 
 def find_base(session: Session, night: Night) -> int | None:
     """The run that the night is compared with; None before the first, and for a day before the published one's."""
-    columns = (ModelRun.id, ModelRun.as_of, ModelRun.report)
+    columns = (ModelRun.id, ModelRun.as_of, ModelRun.compared_with_id)
     published = (
         select(*columns).join(PublishedRun, PublishedRun.run_id == ModelRun.id).where(PublishedRun.kind == CHURN)
     )
     run = session.execute(published).one_or_none()
     if run is None or run.as_of > night.run.as_of:
         return None
-    base_id: int | None = run.id if run.as_of < night.run.as_of else run.report.get("compared_with")
+    base_id: int | None = run.id if run.as_of < night.run.as_of else run.compared_with_id
     return base_id
 
 

@@ -33,6 +33,10 @@ class ModelRun(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     report: Mapped[dict[str, Any]] = mapped_column(JSON)  # counts, guards, defaults used for LTV
     published_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # null: no reader ever saw it
+    compared_with_id: Mapped[int | None]  # the run that was published before; null: none was
+
+    # With all that the chain of runs is made of: the rows themselves are long.
+    __table_args__ = (Index("ix_model_runs_kind", "kind", "as_of", "compared_with_id"),)
 
 
 class PublishedRun(Base):

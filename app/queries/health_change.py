@@ -109,9 +109,7 @@ class HealthMove:
 
 def load_chain(session: Session, *, run_id: int | None = None) -> list[Link]:
     """The runs that were published one after the other, the latest first: from `run_id` back, or the published one."""
-    rows = session.execute(
-        select(ModelRun.id, ModelRun.as_of, ModelRun.report["compared_with"]).where(ModelRun.kind == CHURN)
-    )
+    rows = session.execute(select(ModelRun.id, ModelRun.as_of, ModelRun.compared_with_id).where(ModelRun.kind == CHURN))
     runs = {each: (as_of, before) for each, as_of, before in rows}
     published = select(PublishedRun.run_id).where(PublishedRun.kind == CHURN)
     at: int | None = run_id if run_id is not None else session.scalar(published)

@@ -30,6 +30,7 @@ class Run:
     basis_reason: str
     currency: str
     sha256: str
+    compared_with_id: int | None
 
 
 @dataclass(frozen=True, slots=True)

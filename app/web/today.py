@@ -238,7 +238,7 @@ def _state(state: str) -> str:
 
 
 def _overnight_text(overnight: Overnight, moment: Moment) -> str:
-    if moment.report.get("compared_with") is None:
+    if moment.run is None or moment.run.compared_with_id is None:
         return _("This was the first night: there is nothing to compare it with yet.")
     parts = [
         _("%(count)s %(word)s", count=show_number(overnight.counts[direction]), word=str(text))

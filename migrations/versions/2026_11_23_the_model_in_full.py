@@ -193,6 +193,8 @@ def upgrade() -> None:
     )
     op.add_column("feature_snapshots", sa.Column("term_months", sa.Integer(), nullable=True))
     op.add_column("model_runs", sa.Column("published_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("model_runs", sa.Column("compared_with_id", sa.Integer(), nullable=True))
+    op.create_index("ix_model_runs_kind", "model_runs", ["kind", "as_of", "compared_with_id"], unique=False)
     op.add_column("scores", sa.Column("cause_probabilities", sa.LargeBinary(), nullable=True))
     op.add_column("scores", sa.Column("ltv_historical_minor", sa.BigInteger(), nullable=True))
     op.add_column("scores", sa.Column("health_moves", sa.LargeBinary(), nullable=True))
@@ -204,6 +206,8 @@ def downgrade() -> None:
     op.drop_column("scores", "health_moves")
     op.drop_column("scores", "ltv_historical_minor")
     op.drop_column("scores", "cause_probabilities")
+    op.drop_index("ix_model_runs_kind", table_name="model_runs")
+    op.drop_column("model_runs", "compared_with_id")
     op.drop_column("model_runs", "published_at")
     op.drop_column("feature_snapshots", "term_months")
     op.drop_index(

@@ -15,7 +15,7 @@ from app.models.health import HealthOverride
 from app.models.persons import FreeText
 from app.models.scores import FeatureSnapshot, ModelRun, Score
 from tests.api.conftest import Ask
-from tests.small_company import AS_OF, DRIVERS
+from tests.small_company import AS_OF
 
 EARLIER = AS_OF - timedelta(days=28)
 MOVES = (-6.0, 0.5, -0.25, 1.0, 0.0)  # they lead from 77.25 to the 72.5 of account 1
@@ -26,8 +26,7 @@ def two_nights(company: Application) -> Application:
     """A night four weeks before the published one; of account 1 it is recorded what moved it since."""
     with transaction(company.engine) as session:
         _add_earlier_run(session)
-        report = {"churns": 9, "drivers": DRIVERS, "compared_with": 2}
-        session.execute(update(ModelRun).where(ModelRun.id == 1).values(report=report))
+        session.execute(update(ModelRun).where(ModelRun.id == 1).values(compared_with_id=2))
         moves = np.array(MOVES, dtype="<f8").tobytes()
         session.execute(
             update(Score).where(Score.run_id == 1, Score.account_id == 1).values(health_moves=moves, risk=0.045)

@@ -238,7 +238,7 @@ def test_a_night_writes_down_whose_state_is_another(company) -> None:  # type: i
             (left.account_id, "live", "churned", "other", 120_000),
             (joined.account_id, "upcoming", "live", "other", 120_000),
         }
-        assert run.report["compared_with"] == 1
+        assert run.compared_with_id == 1
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,12 @@ def test_shapes_can_be_seen(shape: str, ground: str, theme: int) -> None:
     assert contrast(TOKENS[shape][theme], TOKENS[ground][theme]) >= 3.0
 
 
+def test_a_field_for_a_password_and_a_stacked_table_are_written_once() -> None:
+    pages = {path.name: path.read_text() for path in (FOLDER / "templates").glob("*.html")}
+    for part, home in (('type="password"', "form_parts.html"), ('class="table stacked"', "list_parts.html")):
+        assert [name for name, text in pages.items() if part in text] == [home]
+
+
 def test_no_colour_is_written_outside_the_tokens() -> None:
     rules = (FOLDER / "static" / "app.css").read_text().split("*, *::before", 1)[1]
     assert re.findall(r"#[0-9a-f]{3,8}\b(?=[;,)\s])", rules) == []

@@ -1,8 +1,8 @@
 """Whether what was learned is fit to be shown, or the default weights have to do.
 
-Live if both hold over the years behind: its accuracy is at least that of the defaults (the prior mean with a fitted
-intercept) less one standard error; and its expected over observed, or the 95 % interval of it, meets .8 to 1.25.
-Under 20 churns in those years nothing fails.
+Live if both hold over the years behind: its accuracy, or the 95 % interval of how far it is ahead, reaches that of the
+defaults (the prior mean with a fitted intercept); and its expected over observed, or the 95 % interval of it, meets .8
+to 1.25. Under 20 churns in those years nothing fails.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,8 @@ from app.domain.backtest import FEWEST_CHURNS, LEVEL, NOTHING, Estimate, judge_r
 from app.domain.baselines import DEFAULTS, LEARNED
 from app.domain.features import Bools, Floats
 from app.domain.months import Ints
+
+QUANTILE = NormalDist().inv_cdf(0.5 + LEVEL / 2)  # one standard error alone would throw out every sixth that ties
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +58,7 @@ def decide_gate(years: Sequence[Year]) -> Gate:
     learned = np.concatenate([year.learned for year in years])
     ratio, (gain, error) = judge_ratio(learned, left), accuracy_gain(years)
     reason = _decide(int(left.sum()), gain, error=error, total=judge_total(ratio))
-    spread = NormalDist().inv_cdf(0.5 + LEVEL / 2) * error
+    spread = QUANTILE * error
     is_known = bool(np.isfinite(gain) and np.isfinite(error))
     return Gate(
         verdict=LEARNED if reason in {"passed", "few"} else DEFAULTS,
@@ -96,6 +98,6 @@ def accuracy_gain(years: Sequence[Year]) -> tuple[float, float]:
 def _decide(churns: int, gain: float, *, error: float, total: str) -> str:
     if churns < FEWEST_CHURNS:
         return "few"
-    if gain < -error:
+    if gain + QUANTILE * error < 0:
         return "less_accurate"
     return "passed" if total == "right" else "wrong_total"

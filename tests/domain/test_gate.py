@@ -65,7 +65,7 @@ def test_live_only_if_both_hold_and_nothing_fails_for_want_of_churns(made: Year,
 
 
 def test_what_ties_with_the_defaults_is_live() -> None:
-    """As accurate but for chance: at least the defaults less one standard error holds five times in six or more."""
+    """As accurate but for chance: the interval says otherwise one time in forty."""
     verdicts = []
     for seed in range(40):
         rng = np.random.default_rng(seed)
@@ -74,7 +74,7 @@ def test_what_ties_with_the_defaults_is_live() -> None:
         both = [1 / (1 + np.exp(-logit - 0.3 * rng.standard_normal(400))) for _ in range(2)]
         left = rng.random(400) < p
         verdicts.append(decide_gate([Year(np.arange(400), *both, np.full(400, 0.2), left)]).verdict)
-    assert verdicts.count("learned") >= 30
+    assert verdicts.count("learned") >= 37
 
 
 def test_where_no_year_can_be_judged_what_was_learned_stands() -> None:

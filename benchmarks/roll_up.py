@@ -2,10 +2,11 @@
 
     python -m benchmarks.roll_up [EVENTS]
 
-On SQLite. Polars reads the same columns of the same file, counts by account, event, day and day of being known, finds
-the people of each day, and writes the same rows: all at once, without a place to go on from, and nothing is known of
-accounts that are not there. Then one more day, a thirtieth of the events. Each run is a process of its own, so that
-its peak memory is its own, and works on a fresh copy of the file. Below, the counting alone, from columns in memory.
+On SQLite. Polars reads the same columns of the same file, leaves out what was sent before, counts by account, event,
+day and day of being known, finds the people of each day, and writes what comes to the same: all at once, without a
+place to go on from, and nothing is known of accounts that are not there. Then one more day, a thirtieth of the events.
+Each run is a process of its own, so that its peak memory is its own, and works on a fresh copy of the file. Below, the
+counting alone, from columns in memory.
 """
 
 import json
@@ -35,6 +36,7 @@ from jobs.roll_up import roll_up_events
 from tests.installation import work_on
 
 EVENTS, ACCOUNTS, PEOPLE, NAMES, DAYS, TURNS, AT_ONCE = 10_000_000, 1_000, 20, 20, 30, 3, 200_000
+RESENT = 0.01  # of the events, each under the id of one shortly before
 DAY_US = 86_400_000_000
 START = datetime(2026, 3, 1, tzinfo=UTC)
 START_US = int(START.timestamp()) * 1_000_000
@@ -77,10 +79,14 @@ def add_events(connection: sqlite3.Connection, *, first: int, count: int, day: i
         name = rng.zipf(1.5, size) % NAMES
         received = START_US + day * DAY_US + (np.arange(start, start + size) * (days * DAY_US // count))
         late = np.where(rng.random(size) < 0.02, rng.integers(0, 5 * DAY_US, size), 5_000_000)
+        packed = rng.bytes(16 * size)
+        sent = np.arange(size)
+        again = np.flatnonzero(rng.random(size) < RESENT)
+        sent[again] = np.maximum(again - 50, 0)
         rows = [
-            ((first + start + n).to_bytes(16, "little"), accounts[a], p.to_bytes(16, "big"), names[f], o, r, properties)
-            for n, (a, p, f, o, r) in enumerate(
-                zip(*(c.tolist() for c in (account, person, name, received - late, received)), strict=True)
+            (packed[16 * n : 16 * n + 16], accounts[a], p.to_bytes(16, "big"), names[f], o, r, properties)
+            for n, a, p, f, o, r in zip(
+                *(c.tolist() for c in (sent, account, person, name, received - late, received)), strict=True
             )
         ]
         connection.executemany(statement, rows)
@@ -95,15 +101,16 @@ def roll_up(path: Path) -> None:
 
 
 def roll_up_with_polars(path: Path) -> None:
-    """The same rows: what is new since the place reached, and people who are not there yet."""
+    """The same rows: what is new since the place reached and was not sent before, and people who are not there yet."""
     with closing(sqlite3.connect(path)) as connection:
         _roll_up_with_polars(connection)
 
 
 def _roll_up_with_polars(connection: sqlite3.Connection) -> None:
     [(after,)] = connection.execute("SELECT rolled_up_to FROM event_sources")
-    query = f"SELECT account_ref, person_key, name, occurred_us, received_us FROM usage_events WHERE id > {after}"  # noqa: S608
-    frame = pl.read_database(query, connection)
+    columns = "id, event_key, account_ref, person_key, name, occurred_us, received_us"
+    query = f"SELECT {columns} FROM usage_events WHERE id > {after}"  # noqa: S608  our own number
+    frame = _take_keys_with_polars(connection, pl.read_database(query, connection))
     ids = connection.execute("SELECT external_id, account_id FROM external_ids").fetchall()
     accounts = pl.DataFrame(ids, schema=["account_ref", "account"], orient="row")
     frame = frame.join(accounts, on="account_ref").with_columns(
@@ -123,8 +130,22 @@ def _roll_up_with_polars(connection: sqlite3.Connection) -> None:
     _write(connection, counts=counts, people=people, active=active)
 
 
-def _write(connection: sqlite3.Connection, *, counts: pl.DataFrame, people: pl.DataFrame, active: pl.DataFrame) -> None:
+def _take_keys_with_polars(connection: sqlite3.Connection, frame: pl.DataFrame) -> pl.DataFrame:
+    """The first event of each key, and of those the ones whose key nobody had; in the order of the keys' index."""
     connection.execute("PRAGMA synchronous=FULL")
+    fresh = frame.unique("event_key", keep="first").sort("event_key")
+    taken = connection.executemany(
+        "INSERT INTO event_keys (event_key, event_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        fresh.select("event_key", "id").iter_rows(),
+    ).rowcount
+    if taken < len(fresh):
+        owners = "SELECT event_key, event_id AS id FROM event_keys"
+        fresh = fresh.join(pl.read_database(owners, connection), on=["event_key", "id"], how="semi")
+    connection.commit()
+    return fresh.sort("id")
+
+
+def _write(connection: sqlite3.Connection, *, counts: pl.DataFrame, people: pl.DataFrame, active: pl.DataFrame) -> None:
     names = counts["name"].unique().to_list()
     connection.executemany("INSERT OR IGNORE INTO usage_features (name) VALUES (?)", [(name,) for name in names])
     connection.executemany(
@@ -168,14 +189,16 @@ def measure(way: str, path: Path) -> None:
 
 
 def summary(path: Path) -> list[Any]:
-    """Whether two ways kept the same."""
+    """Whether two ways kept the same: rows of one account and day are added up, however many there are."""
     with closing(sqlite3.connect(path)) as connection:
         days = (
-            "SELECT name, count(*), sum(amount) FROM usage_days JOIN usage_metrics ON usage_metrics.id = metric_id "
-            "GROUP BY name ORDER BY name"
+            "SELECT name, sum(amount), sum(amount * account_id), sum(amount * (julianday(day) - 0.5)), "
+            "sum(amount * (julianday(available_on) - 0.5)) FROM usage_days "
+            "JOIN usage_metrics ON usage_metrics.id = metric_id GROUP BY name ORDER BY name"
         )
         people = "SELECT 0, count(*), count(DISTINCT person_key) FROM person_days"
-        return connection.execute(days).fetchall() + connection.execute(people).fetchall()
+        keys = "SELECT 0, count(*), sum(event_id) FROM event_keys"
+        return [row for query in (days, people, keys) for row in connection.execute(query).fetchall()]
 
 
 def run(way: str, path: Path) -> dict[str, Any]:

@@ -31,9 +31,11 @@ from app.queries.event_columns import (
     read_waiting_events,
     rolled_up_to,
 )
+from app.queries.event_keys import read_event_keys
 from app.queries.events import find_event_accounts
 from app.queries.settings import load_company_settings
 from app.services.changes import recording
+from app.services.event_keys import delete_events, take_keys
 from app.services.feeds import note_feed
 from app.services.roll_up import (
     PRUNED_AT_ONCE,
@@ -48,6 +50,8 @@ from app.services.roll_up import (
 from jobs.work import Work
 
 CHUNK = 200_000  # events at a time: what they take up in memory is some 150 MB
+SIFTED_AHEAD = 1_000_000  # so many keys are put into their order at a time: some 60 MB
+TAKEN_AT_ONCE = 5_000  # of them: nobody can store events on SQLite meanwhile
 UNKNOWN = -1
 MOST_REMEMBERED = 1_000_000  # accounts
 
@@ -63,6 +67,7 @@ class RolledUp:
     waiting: int = 0
     usage_days: int = 0
     pruned: int = 0
+    duplicates: int = 0  # events that had been sent before
     is_overtaken: bool = False  # somebody else was at it, or would not be waited for: the next sweep goes on
 
     def __add__(self, other: "RolledUp") -> "RolledUp":
@@ -72,6 +77,7 @@ class RolledUp:
             self.waiting + other.waiting,
             self.usage_days + other.usage_days,
             self.pruned + other.pruned,
+            self.duplicates + other.duplicates,
             self.is_overtaken or other.is_overtaken,
         )
 
@@ -79,6 +85,7 @@ class RolledUp:
 def roll_up_events(work: Work) -> RolledUp:
     """Roll up all that has arrived, take up what waited for accounts that are known now, delete what is past its time.
 
+    First the events that were sent before are told from the others, and deleted.
     A chunk at a time: read and counted first, then written in one transaction together with the place reached, which
     two workers cannot both move. One that dies anywhere leaves whole chunks behind, and the next goes on from there.
     """
@@ -137,10 +144,13 @@ class _Part:
 def _roll_up_new(work: Work, accounts: _Accounts, *, zone: ZoneInfo, horizon: int) -> RolledUp:
     done = RolledUp()
     with reading(work.engine) as session:
-        after = rolled_up_to(session)
+        after = sifted_to = rolled_up_to(session)
     while after < horizon:
+        if after == sifted_to:
+            sifted_to, duplicates = _sift(work, after=after, horizon=horizon)
+            done += RolledUp(duplicates=duplicates)
         with reading(work.engine) as session:
-            window = find_window(session, after=after, horizon=horizon, most=CHUNK)
+            window = find_window(session, after=after, horizon=sifted_to, most=CHUNK)
             parts, seen = [], {}
             for source_id, source in load_sources(session).items():
                 raw = read_events(session, window, source_id=source_id)
@@ -151,6 +161,24 @@ def _roll_up_new(work: Work, accounts: _Accounts, *, zone: ZoneInfo, horizon: in
         done += _write(work, parts, window=window, seen=seen)
         after = window.end
     return done
+
+
+def _sift(work: Work, *, after: int, horizon: int) -> tuple[int, int]:
+    """Delete what was sent before of the next events; up to which id, and how many.
+
+    In the order of the keys, so that each page of their index is written once and not for every key; and in many short
+    transactions, which those who store events hardly notice. One that dies in between is gone through again.
+    """
+    with reading(work.engine) as session:
+        arrived = read_event_keys(session, after=after, horizon=horizon, most=SIFTED_AHEAD)
+    duplicates = 0
+    for start in range(0, max(len(arrived.ids), len(arrived.repeats)), TAKEN_AT_ONCE):
+        part = slice(start, start + TAKEN_AT_ONCE)
+        with work.writing() as session:
+            hold_roll_up(session, at=after)
+            duplicates += take_keys(session, arrived.rows(part))
+            duplicates += delete_events(session, arrived.repeats[part].tolist())
+    return arrived.end, duplicates
 
 
 def _write(work: Work, parts: Sequence[_Part], *, window: Window, seen: Mapping[str, datetime]) -> RolledUp:

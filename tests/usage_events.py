@@ -60,17 +60,17 @@ def person_key(person: str | None) -> bytes | None:
     return None if person is None else blake2b(person.encode(), digest_size=16).digest()
 
 
-def store(engine: Engine, happenings: Iterable[Happening]) -> int:
-    """As the door stores them; how many were new."""
+def store(engine: Engine, happenings: Iterable[Happening]) -> None:
+    """As the door stores them."""
     with transaction(engine) as session:
-        return store_in(session, happenings)
+        store_in(session, happenings)
 
 
-def store_in(session: Session, happenings: Iterable[Happening]) -> int:
+def store_in(session: Session, happenings: Iterable[Happening]) -> None:
     every = list(happenings)
     sources = ensure_sources(session, {each.source for each in every})
-    rows = [
-        Row(
+    rows: list[Row] = [
+        (
             blake2b(f"{each.source} {each.id or next(numbers)}".encode(), digest_size=16).digest(),
             sources[each.source],
             each.account,
@@ -82,7 +82,7 @@ def store_in(session: Session, happenings: Iterable[Happening]) -> int:
         )
         for each in every
     ]
-    return sum(add_events(session, [rows]))
+    add_events(session, rows)
 
 
 Kept = dict[tuple[int, str, str | None, date, date], float]

@@ -100,7 +100,7 @@ def _body() -> bytes:
 
 
 def _answer(receipt: Receipt) -> ResponseReturnValue:
-    kept = receipt.accepted + receipt.duplicates + receipt.ignored
+    kept = receipt.accepted + receipt.ignored
     if receipt.refused and not kept:
         fields = {f"batch[{each.position}]": [each.words] for each in receipt.refused[:MOST_NAMED]}
         first = receipt.refused[0]
@@ -108,7 +108,6 @@ def _answer(receipt: Receipt) -> ResponseReturnValue:
     answer: dict[str, Any] = {
         "success": True,
         "accepted": receipt.accepted,
-        "duplicates": receipt.duplicates,
         "ignored": receipt.ignored,
         "refused": [
             {"index": each.position, "messageId": each.message_id, "reason": each.reason, "detail": each.words}

@@ -41,11 +41,13 @@ REFUSED = {
 }
 RECEIPT = {
     "type": "object",
-    "required": ["success", "accepted", "duplicates", "ignored", "refused"],
+    "required": ["success", "accepted", "ignored", "refused"],
     "properties": {
         "success": {"const": True},
-        "accepted": {"type": "integer", "description": "stored now"},
-        "duplicates": {"type": "integer", "description": "stored before"},
+        "accepted": {
+            "type": "integer",
+            "description": "stored; one whose messageId was stored before is among them, and counts once",
+        },
         "ignored": {"type": "integer", "description": "of a kind that says nothing of use"},
         "refused": {"type": "array", "items": REFUSED},
     },

@@ -24,23 +24,38 @@ class EventSource(Base):
 
 
 class UsageEvent(Base):
-    """One thing that somebody at an account did. Its id follows the order of arrival.
+    """One thing that somebody at an account did. Its id follows the order of arrival, and is never given out again.
 
-    Instants are microseconds since 1970 in UTC: events are many, and whole numbers are what
+    Rows are appended, and looked up by nothing but their id: the same event sent twice is two of them until it is
+    rolled up (`EventKey`). Instants are microseconds since 1970 in UTC: events are many, and whole numbers are what
     rolling them up computes with. `person_key` is a keyed digest of the source's id of the person.
     """
 
     __tablename__ = "usage_events"
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
-    event_key: Mapped[bytes] = mapped_column(LargeBinary(16), unique=True)  # digest of (source, the event's own id)
-    source_id: Mapped[int] = mapped_column(ForeignKey("event_sources.id"))
+    event_key: Mapped[bytes] = mapped_column(LargeBinary(16))  # digest of (source, the event's own id)
+    # Of event_sources, which are never deleted: a check of every event would lock its source each time.
+    source_id: Mapped[int] = mapped_column(SmallId)
     account_ref: Mapped[str] = mapped_column(String(200))  # the source's id of the account
     person_key: Mapped[bytes | None] = mapped_column(LargeBinary(16))
     name: Mapped[str] = mapped_column(String(200))
     occurred_us: Mapped[int] = mapped_column(BigInteger)
     received_us: Mapped[int] = mapped_column(BigInteger)
     properties: Mapped[str | None] = mapped_column(Text)  # JSON as it came
+
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+
+class EventKey(Base):
+    """Which event was the first of its key, and so is the one that counts. Kept for as long as that event is."""
+
+    __tablename__ = "event_keys"
+
+    event_key: Mapped[bytes] = mapped_column(LargeBinary(16), primary_key=True)
+    event_id: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
 
 
 class Membership(Base):

@@ -1,11 +1,13 @@
-"""Usage events as client libraries send them: read with msgspec, each message by itself, in bounded memory.
+"""Usage events as client libraries send them: read with msgspec, in bounded memory.
 
-A body that is no JSON is refused whole; a message that does not fit is refused alone, by its position.
+A body that is no JSON is refused whole; a message that does not fit is refused alone, by its position: a body of which
+all fits is decoded in one go, any other message by message.
 """
 
 import re
 import zlib
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,7 +16,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from app.errors import Invalid, TooLarge
 
 BATCH_LIMIT_BYTES = 500 * 1024
-MESSAGE_LIMIT_BYTES = 32 * 1024
+PROPERTIES_LIMIT_BYTES = 32 * 1024
 MOST_MESSAGES = 10_000  # of real ones, fewer fit into a batch
 TOO_LARGE = f"A batch is at most {BATCH_LIMIT_BYTES // 1024} kB of JSON; send it in parts."
 # Every escape of JSON in turn, whole pairs of surrogates first; what is left in the group is half of one.
@@ -23,7 +25,7 @@ ESCAPE = re.compile(
 )
 NUL, ESCAPED_BACKSLASH = b"\\u0000", b"\\\\"
 GZIP_MAGIC = b"\x1f\x8b"
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 T = TypeVar("T")
 
@@ -53,16 +55,33 @@ class Message(Struct, rename="camel"):
     traits: Raw | UnsetType = UNSET
 
 
-class Batch(Struct, rename="camel"):
-    """`kind` is the type of messages that name none: that of the address they were sent to.
+class Misfit(Exception):
+    """A message that does not fit: a reason in a word, and what is wrong with it."""
 
-    `has_nul` says that there may be a NUL character in one of them.
-    """
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason, self.detail = reason, detail
+
+
+class Whole(Struct, rename="camel"):
+    """A batch of which each message fits."""
+
+    batch: list[Message]
+    sent_at: Any = None
+
+
+class Parts(Struct, rename="camel"):
+    """A batch whose messages are still to be read."""
 
     batch: list[Raw]
     sent_at: Any = None
-    kind: str | None = None
-    has_nul: bool = False
+
+
+class Batch(Struct):
+    """Messages, and in the place of one that cannot be read what is wrong with it."""
+
+    messages: Sequence[Message | Misfit]
+    sent_at: Any = None
 
 
 class Traits(Struct, rename="camel"):
@@ -75,21 +94,14 @@ class Traits(Struct, rename="camel"):
     phone: Any = None
 
 
-_BATCHES = msgspec.json.Decoder(Batch)
+_WHOLE = msgspec.json.Decoder(Whole)
+_PARTS = msgspec.json.Decoder(Parts)
 _SINGLES = msgspec.json.Decoder(Raw)
 _MESSAGES = msgspec.json.Decoder(Message)
 _TRAITS = msgspec.json.Decoder(Traits | None)
 _ANYTHING = msgspec.json.Decoder()
 # UnicodeDecodeError: a part that was passed over unread at first. RecursionError: some thousand levels.
 UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
-
-
-class Misfit(Exception):
-    """A message that does not fit: a reason in a word, and what is wrong with it."""
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(reason)
-        self.reason, self.detail = reason, detail
 
 
 def unpack(body: bytes, encoding: str) -> bytes:
@@ -109,15 +121,39 @@ def unpack(body: bytes, encoding: str) -> bytes:
 
 
 def read_batch(body: bytes) -> Batch:
-    """The messages of a batch, unread. Raises TooLarge and Invalid for a body that is none."""
+    """The messages of a batch. Raises TooLarge and Invalid for a body that is none."""
     _check_size(body)
+    batch = _read_whole(body) or _read_parts(body)
+    if len(batch.messages) > MOST_MESSAGES:
+        raise TooLarge(f"A batch has at most {MOST_MESSAGES:,} messages; send it in parts.")
+    return batch
+
+
+def _read_whole(body: bytes) -> Batch | None:
+    """None where it cannot be read in one go, and where a NUL has to be looked for in each message."""
+    if b"\\" in body and NUL in body:
+        return None
     try:
-        batch = _decode(_BATCHES, body)
+        whole = _WHOLE.decode(body)
+    except UNREADABLE:
+        return None
+    return Batch(whole.batch, whole.sent_at)
+
+
+def _read_parts(body: bytes) -> Batch:
+    try:
+        parts = _decode(_PARTS, body)
     except UNREADABLE as error:
         raise Invalid(_unreadable(error, 'a JSON object with the messages as the list "batch"')) from None
-    if len(batch.batch) > MOST_MESSAGES:
-        raise TooLarge(f"A batch has at most {MOST_MESSAGES:,} messages; send it in parts.")
-    return Batch(batch.batch, sent_at=batch.sent_at, has_nul=NUL in body)
+    return Batch([_read_message(raw) for raw in parts.batch[: MOST_MESSAGES + 1]], parts.sent_at)
+
+
+def _read_message(raw: Raw) -> Message | Misfit:
+    try:
+        message = _MESSAGES.decode(raw)
+    except UNREADABLE as error:
+        return Misfit("malformed", str(error))
+    return Misfit("nul") if NUL in bytes(raw).replace(ESCAPED_BACKSLASH, b"") else message
 
 
 def _decode(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
@@ -137,15 +173,18 @@ def mend_surrogates(body: bytes) -> bytes:
 
 
 def read_single(kind: str, body: bytes) -> Batch:
-    """The one message of a body as a batch."""
+    """The one message of a body as a batch; one that names no type is of the kind it was sent as."""
     _check_size(body)
     try:
-        message = _decode(_SINGLES, body)
-        if not bytes(message).lstrip().startswith(b"{"):
+        raw = _decode(_SINGLES, body)
+        if not bytes(raw).lstrip().startswith(b"{"):
             raise Invalid("The body must be a JSON object, in braces.")
     except UNREADABLE as error:
         raise Invalid(_unreadable(error, "one JSON object")) from None
-    return Batch([message], kind=kind, has_nul=NUL in body)
+    message = _read_message(raw)
+    if isinstance(message, Message) and message.type is None:
+        message.type = kind
+    return Batch([message])
 
 
 def _check_size(body: bytes) -> None:
@@ -159,21 +198,17 @@ def _unreadable(error: Exception, wanted: str) -> str:
     return f"The body must be {wanted}: {error}."
 
 
-def read_message(raw: Raw, batch: Batch) -> Message:
-    """One message of the batch. Raises Misfit."""
-    if len(raw) > MESSAGE_LIMIT_BYTES:
-        raise Misfit("too_large", f"{len(raw):,} bytes")
+def read_properties(properties: Raw | UnsetType) -> str | None:
+    """The properties as they came; those that say nothing are none. Raises Misfit."""
+    if properties is UNSET or len(properties) <= len("{}"):
+        return None
+    if len(properties) > PROPERTIES_LIMIT_BYTES:
+        raise Misfit("too_large", f"{len(properties):,} bytes")
     try:
-        message = _MESSAGES.decode(raw)
-        if message.properties is not UNSET:
-            _ANYTHING.decode(message.properties)  # a number that is too large, or text that is none, shows only now
+        _ANYTHING.decode(properties)  # a number that is too large, or text that is none, shows only now
+        return str(properties, "utf-8")
     except UNREADABLE as error:
         raise Misfit("malformed", str(error)) from None
-    if batch.has_nul and NUL in bytes(raw).replace(ESCAPED_BACKSLASH, b""):
-        raise Misfit("nul")
-    if message.type is None:
-        message.type = batch.kind
-    return message
 
 
 def read_traits(traits: Raw | UnsetType) -> Traits | None:
@@ -199,8 +234,7 @@ def microseconds(instant: datetime | None) -> int | None:
     """Since 1970 in UTC; an instant without a zone is meant in UTC."""
     if instant is None:
         return None
-    since = (instant if instant.tzinfo else instant.replace(tzinfo=UTC)) - EPOCH
-    return since.days * 86_400_000_000 + since.seconds * 1_000_000 + since.microseconds
+    return ((instant if instant.tzinfo else instant.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND
 
 
 def key_text(value: ExternalKey) -> str | None:

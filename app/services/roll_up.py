@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.domain.months import Days, Ints
 from app.domain.roll_up import Counts, PersonDays
 from app.errors import Conflict
-from app.models.events import EventSource, UsageEvent, WaitingEvents
+from app.models.events import EventKey, EventSource, UsageEvent, WaitingEvents
 from app.models.usage import UsageDay, UsageFeature, UsageMetric
 from app.models.versions import Change
 from app.queries.event_columns import Waiting
@@ -20,7 +20,7 @@ from app.services.bulk import add_columns
 from app.services.usage import ensure_names
 
 METRICS = ("activity", "active_people")
-PRUNED_AT_ONCE = 20_000
+PRUNED_AT_ONCE = 5_000  # keys lie anywhere: each is a page of the index
 # No product has as many features; a client that puts an id into the names of its events would make one of each.
 MOST_FEATURES = 2_000
 OTHER_FEATURES = "(other)"
@@ -179,15 +179,13 @@ def take_from_waiting(session: Session, waiting: Sequence[Waiting], *, end: int,
 
 
 def prune_events(session: Session, *, received_before_us: int) -> int:
-    """Delete some of the events that were received before, oldest first; how many. Those not rolled up yet stay.
-
-    So does the last of all: its id is what the next one's follows.
-    """
+    """Delete some of the events that were received before, oldest first; how many. Those not rolled up yet stay."""
     most = session.scalar(select(func.coalesce(func.max(EventSource.rolled_up_to), 0))) or 0
-    last = session.scalar(select(func.max(UsageEvent.id))) or 0
     young = select(UsageEvent.id).where(UsageEvent.received_us >= received_before_us).order_by(UsageEvent.id).limit(1)
-    end = min(most + 1, last, session.scalar(young) or last)
+    end = min(most + 1, session.scalar(young) or most + 1)
     oldest = select(UsageEvent.id).where(UsageEvent.id < end).order_by(UsageEvent.id).limit(PRUNED_AT_ONCE)
+    theirs = select(UsageEvent.event_key).where(UsageEvent.id.in_(oldest.scalar_subquery()))
+    session.execute(delete(EventKey).where(EventKey.event_key.in_(theirs)))
     gone = session.execute(delete(UsageEvent).where(UsageEvent.id.in_(oldest.scalar_subquery()))).rowcount  # type: ignore[attr-defined]
     if gone:
         session.execute(delete(WaitingEvents).where(WaitingEvents.last_event_id < end))

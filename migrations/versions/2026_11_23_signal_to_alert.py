@@ -52,6 +52,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("digest", name=op.f("uq_audit_entries_digest")),
     )
     op.create_table(
+        "event_keys",
+        sa.Column("event_key", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("event_id", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("event_key", name=op.f("pk_event_keys")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "event_sources",
         sa.Column("id", sa.SmallInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("name", sa.String(length=100), nullable=False),
@@ -177,9 +184,8 @@ def upgrade() -> None:
         sa.Column("occurred_us", sa.BigInteger(), nullable=False),
         sa.Column("received_us", sa.BigInteger(), nullable=False),
         sa.Column("properties", sa.Text(), nullable=True),
-        sa.ForeignKeyConstraint(["source_id"], ["event_sources.id"], name=op.f("fk_usage_events_source_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_usage_events")),
-        sa.UniqueConstraint("event_key", name=op.f("uq_usage_events_event_key")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "waiting_events",
@@ -420,6 +426,7 @@ def downgrade() -> None:
     op.drop_table("idempotency_keys")
     op.drop_table("feeds")
     op.drop_table("event_sources")
+    op.drop_table("event_keys")
     op.drop_table("audit_entries")
     # ### end Alembic commands ###
     if op.get_bind().dialect.name == "postgresql":

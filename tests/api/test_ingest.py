@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,9 @@ from app.models.versions import Change
 from app.services.changes import recording
 from app.services.secrets import Keyring, rotate_secrets
 from app.services.tokens import WantedToken, create_token
-from tests.usage_events import NOON, add_accounts, microseconds
+from jobs.roll_up import roll_up_events
+from jobs.work import Work
+from tests.usage_events import NOON, add_accounts, microseconds, usage_days
 
 Post = Callable[..., Any]
 DAY = timedelta(days=1)
@@ -65,6 +68,16 @@ def stored(app: Application, *columns: Any) -> list[tuple[Any, ...]]:
         return sorted(tuple(row) for row in session.execute(select(*columns)))
 
 
+def rolled_up(app: Application) -> Counter[str]:
+    """How often each thing was done, by what the worker counted."""
+    roll_up_events(Work(app.engine, app.settings, clock=lambda: NOON))
+    counted: Counter[str] = Counter()
+    for (_, metric, feature, _, _), amount in usage_days(app.engine).items():
+        if metric == "activity":
+            counted[str(feature)] += int(amount)
+    return counted
+
+
 def test_the_good_messages_of_a_batch_are_kept_and_the_others_named_by_position(app: Application, post: Post) -> None:
     answer = post(
         "/v1/batch",
@@ -88,7 +101,7 @@ def test_the_good_messages_of_a_batch_are_kept_and_the_others_named_by_position(
         ),
     )
     assert answer.status_code == 200
-    assert (answer.json["accepted"], answer.json["duplicates"], answer.json["ignored"]) == (2, 1, 1)
+    assert (answer.json["accepted"], answer.json["ignored"]) == (3, 1)
     assert {each["index"]: (each["messageId"], each["reason"]) for each in answer.json["refused"]} == {
         1: (None, "no_message_id"),
         2: ("m2", "no_account"),
@@ -96,7 +109,7 @@ def test_the_good_messages_of_a_batch_are_kept_and_the_others_named_by_position(
         4: ("m4", "in_future"),
         5: (None, "malformed"),
         6: ("m6", "no_name"),
-        7: (None, "too_large"),
+        7: ("m7", "too_large"),
         8: ("m8", "unknown_type"),
         9: ("m9", "too_long"),
         10: (None, "nul"),
@@ -104,6 +117,8 @@ def test_the_good_messages_of_a_batch_are_kept_and_the_others_named_by_position(
         12: (None, "malformed"),
     }
     assert all(each["detail"] for each in answer.json["refused"])
+    add_accounts(app.engine, ["A"])
+    assert rolled_up(app) == Counter({"opened": 2})  # of two under one id the first
     assert stored(app, UsageEvent.account_ref, UsageEvent.name, UsageEvent.properties) == [
         ("A", "opened", '"no object either"'),
         ("A", "opened", '{"plan": "\\u30c1\\u30fc\\u30e0", "n": 1}'),
@@ -126,17 +141,20 @@ def test_a_batch_of_which_nothing_can_be_taken_is_answered_400_and_counted(app: 
     assert stored(app, UsageEvent.id) == []
 
 
-def test_the_same_event_sent_again_is_a_duplicate_whoever_sends_it_and_of_another_source_it_is_not(
+def test_the_same_event_sent_again_counts_once_whoever_sends_it_and_of_another_source_it_is_another(
     app: Application, post: Post, client: FlaskClient
 ) -> None:
-    assert post("/v1/batch", batch(track(1), track(2))).json["accepted"] == 2
-    again = post("/ingest/v1/batch/", batch(track(2), track(3), track(1)), **{"X-Retry-Count": "1"}).json
-    assert (again["accepted"], again["duplicates"]) == (1, 2)
-    assert post("/v1/batch", batch(track(1), track(2))).json == {
-        "success": True, "accepted": 0, "duplicates": 2, "ignored": 0, "refused": [],
+    add_accounts(app.engine, ["A"])
+    add_accounts(app.engine, ["A"], source="ios")
+    assert post("/v1/batch", batch(track(1), track(2), track(2))).json == {
+        "success": True, "accepted": 3, "ignored": 0, "refused": [],
     }  # fmt: skip
+    assert rolled_up(app) == Counter({"opened": 2})
+    post("/ingest/v1/batch/", batch(track(2), track(3, event="shared"), track(1)), **{"X-Retry-Count": "1"})
+    assert rolled_up(app) == Counter({"opened": 2, "shared": 1})
     other = client.post("/v1/track", json=track(1), headers={"Authorization": f"Bearer {key_of(app, source='ios')}"})
     assert other.json["accepted"] == 1
+    assert rolled_up(app) == Counter({"opened": 3, "shared": 1})
     assert len(stored(app, UsageEvent.event_key)) == 4
     assert [name for (name,) in stored(app, EventSource.name)] == ["ios", "web"]
 
@@ -274,7 +292,8 @@ def test_gzip_is_read_whatever_it_is_called(app: Application, post: Post) -> Non
     packed = gzip.compress(json.dumps(batch(track(1))).encode())
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     assert post("/v1/batch", packed, **form, **{"Content-Encoding": "gzip"}).json["accepted"] == 1
-    assert post("/v1/batch", packed, **form).json["duplicates"] == 1
+    assert post("/v1/batch", packed, **form).json["accepted"] == 1
+    assert len(set(stored(app, UsageEvent.event_key))) == 1
 
 
 def test_only_a_key_of_a_source_may_send(app: Application, client: FlaskClient) -> None:

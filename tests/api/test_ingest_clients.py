@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 from segment.analytics.client import Client
-from sqlalchemy import select
+from sqlalchemy import func, select
 from werkzeug.serving import make_server
 
 from app.db import reading, transaction
@@ -44,7 +44,14 @@ def write_key(app: Application) -> str:
         return create_token(session, wanted, actor="command", now=datetime.now(UTC)).token
 
 
+def count_sent(app: Application) -> int:
+    """How often events were stored: one whose answer was lost more than once."""
+    with reading(app.engine) as session:
+        return session.scalar(select(func.count()).select_from(UsageEvent)) or 0
+
+
 def kept_events(app: Application) -> Counter[tuple[str, str]]:
+    """After the roll-up, which counts each once."""
     with reading(app.engine) as session:
         return Counter(tuple(row) for row in session.execute(select(UsageEvent.account_ref, UsageEvent.name)))
 
@@ -69,6 +76,8 @@ def test_the_python_client_delivers_each_event_once(
         assert errors == []
         assert len(proxy.passed_on) >= 5  # four batches, and the first two of them again
         assert set(proxy.passed_on) == {200}
+    assert count_sent(app) > 61
+    assert roll_up_events(Work(app.engine, app.settings)).waiting == 61
     assert kept_events(app) == {("7", "opened"): 15, ("7", "shared"): 15, ("7", "page"): 1, ("B", "opened"): 30}
     with reading(app.engine) as session:
         [person] = session.scalars(select(Person))
@@ -86,9 +95,11 @@ def test_the_node_client_delivers_each_event_once(app: Application, port: int, w
         run = subprocess.run(command, cwd=NODE, capture_output=True, text=True, check=False, timeout=120)
         assert (run.returncode, run.stderr) == (0, "")
         assert set(proxy.passed_on) == {200}
-    assert kept_events(app) == {("A", "opened"): 12, ("A", "shared"): 13, ("A", "page"): 1, ("B", "opened"): 25}
+    sent = count_sent(app)
     done = roll_up_events(Work(app.engine, app.settings))
-    assert (done.events, done.waiting) == (51, 0)
+    assert (done.events, done.waiting, done.duplicates) == (51, 0, sent - 51)
+    assert sent > 51
+    assert kept_events(app) == {("A", "opened"): 12, ("A", "shared"): 13, ("A", "page"): 1, ("B", "opened"): 25}
     totals: Counter[tuple[int, str, str | None]] = Counter()
     for (account, metric, feature, _, _), amount in usage_days(app.engine).items():
         totals[account, metric, feature] += int(amount)

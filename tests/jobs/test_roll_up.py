@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from threading import Barrier, Thread
 from zoneinfo import ZoneInfo
@@ -13,7 +14,7 @@ from sqlalchemy import Engine, delete, func, select, text, update
 
 from app.db import make_engine, reading, transaction
 from app.models.accounts import Account, ExternalId
-from app.models.events import EventSource, PersonDay, UsageEvent, WaitingEvents
+from app.models.events import EventKey, EventSource, PersonDay, UsageEvent, WaitingEvents
 from app.models.feeds import Feed
 from app.models.usage import UsageDay, UsageFeature
 from app.queries import event_columns
@@ -23,7 +24,7 @@ from app.services import roll_up as recorded
 from app.services.changes import recording
 from app.services.settings import record_settings
 from jobs import roll_up
-from jobs.roll_up import roll_up_events
+from jobs.roll_up import RolledUp, roll_up_events
 from tests.installation import work_on
 from tests.usage_events import NOON, Happening, Kept, add_accounts, store, store_in, usage_days
 
@@ -81,7 +82,7 @@ HAPPENINGS = st.lists(
 
 def empty(engine: Engine) -> None:
     with transaction(engine) as session:
-        for table in (UsageDay, PersonDay, UsageEvent, WaitingEvents):
+        for table in (UsageDay, PersonDay, UsageEvent, EventKey, WaitingEvents):
             session.execute(delete(table))
         session.execute(update(EventSource).values(rolled_up_to=0))
 
@@ -99,11 +100,25 @@ def test_passes_one_after_another_come_to_what_one_pass_does_and_plain_counting(
     for places, size in (([], 10_000), (sorted(cuts), chunk)):
         empty(engine)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(roll_up, "CHUNK", size)
+            for name, times in (("CHUNK", 1), ("SIFTED_AHEAD", 2), ("TAKEN_AT_ONCE", 1)):
+                patch.setattr(roll_up, name, size * times)
+            done = RolledUp()
             for start, end in zip([0, *places], [*places, len(happenings)], strict=True):
                 store(engine, happenings[start:end])
-                roll_up_events(work)
+                done += roll_up_events(work)
         assert usage_days(engine) == expected
+        once = len({each.id for each in happenings})
+        assert (done.events, done.duplicates) == (once, len(happenings) - once)
+        assert raw_events(engine) == (once, once)
+
+
+def raw_events(engine: Engine) -> tuple[int, int]:
+    """How many there are, and how many keys are taken."""
+    with reading(engine) as session:
+        events, keys = (
+            session.scalar(select(func.count()).select_from(table)) or 0 for table in (UsageEvent, EventKey)
+        )
+        return events, keys
 
 
 def usage_accounts(engine: Engine) -> dict[str, int]:
@@ -159,7 +174,7 @@ def test_events_of_an_account_that_nobody_knows_wait_and_are_taken_up_once_it_is
     later = work_on(engine, clock=lambda: NOON + 2 * DAY)
     done = roll_up_events(later)
     assert (done.taken_up, done.events, done.waiting) == (4, 1, 0)
-    assert roll_up_events(later) == roll_up.RolledUp()
+    assert roll_up_events(later) == RolledUp()
     known_on = TODAY + 2 * DAY
     assert usage_days(engine) == {
         (account, "activity", "opened", TODAY, known_on): 5.0,
@@ -230,7 +245,7 @@ def test_an_event_whose_id_appears_after_a_higher_one_is_not_passed_over(
         store(engine, [happening()])
         with reading(engine) as other:
             assert other.scalars(select(UsageEvent.id).order_by(UsageEvent.id)).all() == [1, 3]
-        assert roll_up_events(work) == roll_up.RolledUp(is_overtaken=True)
+        assert roll_up_events(work) == RolledUp(is_overtaken=True)
     slow.dispose()
     assert roll_up_events(work).events == 3
     assert usage_days(engine)[account, "activity", "opened", TODAY, TODAY] == 3.0
@@ -247,14 +262,65 @@ def test_raw_events_are_deleted_after_their_time_and_what_they_came_to_stays(
     store(engine, [happening(received_at=NOON + 50 * DAY, occurred_at=NOON + 50 * DAY)])
     assert roll_up_events(work_on(engine, clock=lambda: NOON + 89 * DAY)).pruned == 0
     kept = usage_days(engine)
+    assert raw_events(engine) == (6, 6)
     assert roll_up_events(work_on(engine, clock=lambda: NOON + 91 * DAY)).pruned == 5
+    assert raw_events(engine) == (1, 1)
     assert usage_days(engine) == kept
-    last = roll_up_events(work_on(engine, clock=lambda: NOON + 300 * DAY))
-    assert last.pruned == 0  # the last of all stays: the next one's id follows it
+    assert roll_up_events(work_on(engine, clock=lambda: NOON + 300 * DAY)).pruned == 1
+    assert raw_events(engine) == (0, 0)
     with reading(engine) as session:
         assert session.scalar(select(func.count()).select_from(WaitingEvents)) == 0
-    store(engine, [happening(received_at=NOON + 300 * DAY)])
+    store(engine, [happening(received_at=NOON + 300 * DAY)])  # its id follows that of the last, which is gone
     assert roll_up_events(work_on(engine, clock=lambda: NOON + 300 * DAY)).events == 1
+
+
+def test_an_event_sent_again_counts_once_however_late_and_is_deleted(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roll_up, "TAKEN_AT_ONCE", 2)
+    account = add_accounts(engine, ["A"])["A"]
+    first = [replace(happening(), id=str(number)) for number in range(5)]
+    store(engine, [*first, first[0], replace(first[1], source="ios")])  # another product's id is another event
+    done = roll_up_events(work_on(engine, clock=lambda: NOON))
+    assert (done.events, done.duplicates, done.waiting) == (5, 1, 1)
+    kept = usage_days(engine)
+    assert kept[account, "activity", "opened", TODAY, TODAY] == 5.0
+    again = [replace(each, received_at=NOON + 29 * DAY, name="renamed") for each in first]
+    store(engine, again)  # the last of all that are there are deleted, and no id is given out again
+    assert roll_up_events(work_on(engine, clock=lambda: NOON + 29 * DAY)) == RolledUp(duplicates=5)
+    store(engine, [*again, happening(name="new", received_at=NOON + 30 * DAY)])
+    done = roll_up_events(work_on(engine, clock=lambda: NOON + 30 * DAY))
+    assert (done.events, done.duplicates) == (1, 5)
+    assert raw_events(engine) == (7, 7)
+    assert usage_days(engine) == kept | {(account, "activity", "new", TODAY, TODAY + 30 * DAY): 1.0}
+
+
+def test_events_that_wait_are_not_sifted_again(engine: Engine) -> None:
+    waiting = [replace(happening("B"), id=str(number)) for number in range(3)]
+    store(engine, [*waiting, *waiting])
+    work = work_on(engine, clock=lambda: NOON)
+    assert roll_up_events(work) == RolledUp(waiting=3, duplicates=3)
+    store(engine, waiting)
+    assert roll_up_events(work) == RolledUp(duplicates=3)
+    account = add_accounts(engine, ["B"])["B"]
+    store(engine, waiting)
+    done = roll_up_events(work)
+    assert (done.taken_up, done.events, done.duplicates) == (3, 0, 3)
+    assert raw_events(engine) == (3, 3)
+    assert usage_days(engine)[account, "activity", "opened", TODAY, TODAY] == 3.0
+
+
+def test_events_that_were_sent_again_and_are_all_of_a_part_leave_it_empty(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roll_up, "CHUNK", 2)
+    monkeypatch.setattr(roll_up, "SIFTED_AHEAD", 4)
+    add_accounts(engine, ["A"])
+    event = replace(happening(), id="one")
+    store(engine, [event] * 9 + [happening()])
+    done = roll_up_events(work_on(engine, clock=lambda: NOON))
+    assert (done.events, done.duplicates) == (2, 8)
+    assert store_is_rolled_up(engine)
 
 
 def test_names_without_end_are_counted_as_one_feature(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,7 +337,7 @@ def test_names_without_end_are_counted_as_one_feature(engine: Engine, monkeypatc
 
 def test_nothing_to_roll_up_makes_no_change(engine: Engine) -> None:
     work = work_on(engine, clock=lambda: NOON)
-    assert roll_up_events(work) == roll_up.RolledUp()
+    assert roll_up_events(work) == RolledUp()
     store(engine, [happening("unknown")])
     assert roll_up_events(work).waiting == 1
     with reading(engine) as session:

@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, func, select
 
+from app.db import reading
+from app.models.events import UsageEvent
 from tests.usage_events import NOON, Happening, add_accounts, store, usage_days
 
 ROOT = Path(__file__).parent.parent.parent
-EVENTS, CHUNK = 100, 20
+EVENTS, CHUNK, TAKEN_AT_ONCE = 100, 20, 40
 
 # Sweeps, each in a process of its own that dies at the n-th write: as it begins, or as it is committed. With the
 # number 0 it runs to its end. Prints how each ended.
@@ -43,8 +45,8 @@ def sweep(url, place, number):
     roll_up.roll_up_events(Work(engine, settings_of(url, Path("var")), lambda: noon, fence))
     engine.dispose()
 
-url, roll_up.CHUNK, ends = sys.argv[1], int(sys.argv[2]), []
-for place, number in json.loads(sys.argv[3]):
+url, roll_up.CHUNK, roll_up.TAKEN_AT_ONCE, ends = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), []
+for place, number in json.loads(sys.argv[4]):
     child = os.fork()
     if child == 0:
         sweep(url, place, number)
@@ -55,7 +57,7 @@ print(json.dumps(ends))
 
 
 def sweep(url: str, *deaths: tuple[str, int]) -> list[int]:
-    command = [sys.executable, "-c", SWEEPS, url, str(CHUNK), json.dumps(deaths)]
+    command = [sys.executable, "-c", SWEEPS, url, str(CHUNK), str(TAKEN_AT_ONCE), json.dumps(deaths)]
     run = subprocess.run(
         command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True
     )
@@ -65,14 +67,20 @@ def sweep(url: str, *deaths: tuple[str, int]) -> list[int]:
 
 def test_killed_at_each_write_in_turn_it_counts_every_event_once(engine: Engine, database_url: str) -> None:
     account = add_accounts(engine, ["A"])["A"]
-    happenings = [Happening("A" if n % 5 else "unknown", "opened", f"p{n}", NOON, NOON) for n in range(EVENTS)]
-    store(engine, happenings)
-    # The first commit is that of asking how far there are events; each later one is of a chunk that went through.
-    ends = sweep(database_url, ("begin", 1), ("commit", 2), ("begin", 2), ("commit", 3), ("begin", 3), ("commit", 3))
+    happenings = [
+        Happening("A" if n % 5 else "unknown", "opened", f"p{n}", NOON, NOON, id=str(n)) for n in range(EVENTS)
+    ]
+    store(engine, [*happenings, *happenings[::5]])
+    # The first commit is that of asking how far there are events. Then come three of telling which were sent before,
+    # which each sweep goes through again for what is left, and then those of the chunks.
+    ends = sweep(database_url, ("begin", 1), ("commit", 2), ("begin", 2), ("commit", 4), ("begin", 4), ("commit", 6))
+    ends += sweep(database_url, ("begin", 4), ("commit", 5), ("commit", 4))
     later = add_accounts(engine, ["unknown"])["unknown"]
     # In the middle of taking up what waited.
     ends += sweep(database_url, ("commit", 2), ("begin", 2), ("commit", 3), ("begin", 0))
-    assert ends == [-signal.SIGKILL] * 9 + [0]
+    assert ends == [-signal.SIGKILL] * 12 + [0]
+    with reading(engine) as session:
+        assert session.scalar(select(func.count()).select_from(UsageEvent)) == EVENTS
     day = NOON.date()
     assert usage_days(engine) == {
         (owner, metric, feature, day, day): number

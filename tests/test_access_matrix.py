@@ -58,9 +58,9 @@ NEEDS: dict[str, set[str]] = {
     "ltv:read": {"api.show_account_ltv"},
     "finance:read": {
         *("api.list_ltv", "api.show_ltv_summary", "api.show_new_ltv", "api.show_arr", "api.show_bookings"),
-        *("api.show_acquisition", "api.list_acquisition_costs"),
+        *("api.show_acquisition", "api.list_acquisition_costs", "web.ltv"),
     },
-    "finance:write": {"api.record_acquisition_cost"},
+    "finance:write": {"api.record_acquisition_cost", "web.record_cost"},
     "opportunities:read": {
         *("web.expansion", "web.expansion_csv", "web.opportunity"),
         *("api.list_opportunities", "api.show_opportunity"),

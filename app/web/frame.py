@@ -26,6 +26,7 @@ PAGES: tuple[tuple[LazyString, tuple[str, ...]], ...] = (
     (_l("Accounts"), ("web.accounts", "web.account")),
     (_l("Expansion"), ("web.expansion", "web.opportunity", "web.move_opportunity")),
     (_l("Retention"), ("web.retention",)),
+    (_l("Lifetime value"), ("web.ltv", "web.record_cost")),
     (_l("Is the model right?"), ("web.model", "web.model_inputs")),
     (_l("Feeds"), ("web.feeds",)),
     (_l("Settings"), SETTINGS),

@@ -32,13 +32,15 @@ class LtvCard:
     rows: tuple[LtvRow, ...]
     formula: str
     formula_words: str
+    earned: str
     reason: str
 
 
 def describe_ltv(score: AccountScore | None) -> LtvCard:
     """Residual value over each horizon with its interval, beside the formula that other tools show."""
     if score is None or score.retention is None:
-        return LtvCard("", (), "", "", why_no_forecast(score))
+        earned = _money(score.ltv_historical_minor, score.run.currency) if score else ""
+        return LtvCard("", (), "", "", earned, why_no_forecast(score))
     horizons = [months for months in HORIZONS_MONTHS if months <= len(score.retention.estimate)]
     values = [
         load_account_ltv(database(), score.account_id, given=GivenTerms(horizon_months=months)) for months in horizons
@@ -54,6 +56,7 @@ def describe_ltv(score: AccountScore | None) -> LtvCard:
         rows=tuple(_describe_value(value, most=most) for value in values),
         formula=_money(values[0].formula, score.run.currency),
         formula_words=_formula_words(values[0]),
+        earned=_money(score.ltv_historical_minor, score.run.currency),
         reason="",
     )
 

@@ -16,6 +16,7 @@ from app.domain.months import Days
 from jobs.example_company import names
 from jobs.example_company.company import ADD_ONS, CHANNELS, MINOR_DIGITS, PLANS, REPORTING_CURRENCY, SEGMENTS
 from jobs.example_company.signals import FEATURES, MILESTONES, TOPICS, TOUCH_KINDS
+from jobs.example_company.spending import list_spending
 from jobs.example_company.world import World
 
 Cell = str | int
@@ -58,6 +59,7 @@ def write_files(world: World, folder: Path) -> tuple[Path, ...]:
         "touches.csv": ("touch_id,account_id,occurred_on,kind,staff", _touches(world)),
         "trainings.csv": ("training_id,account_id,held_on,topic,feature,attendees", _trainings(world)),
         "invoices.csv": ("invoice_id,account_id,issued_on,due_on,paid_on,amount,currency", _invoices(world)),
+        "acquisition_costs.csv": ("channel,month,amount,currency", list_spending(world)),
     }
     return tuple(_write(folder / name, header=header, rows=rows) for name, (header, rows) in exports.items())
 

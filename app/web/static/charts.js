@@ -163,7 +163,7 @@
         series: [{}, { ...line, stroke: faded(accent, 0) }, { ...line, stroke: faded(accent, 0) },
           { ...line, stroke: tone(chart, "tone-2"), width: 1.5, dash: [5, 4] }, { ...line, stroke: accent, width: 2 }],
         bands: [{ series: [1, 2], fill: faded(accent, 0.16) }],
-        hooks: { setCursor: [reading(chart, table, [1, 2, 3, 4, 5])] },
+        hooks: { setCursor: [reading(chart, table, [1, 2, 3, 4, 5].filter((index) => table.heads[index]))] },
       },
     }, [table.x, table.column(3), table.column(2), table.column(4), table.column(1)])];
   }

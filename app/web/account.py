@@ -17,6 +17,7 @@ from app.queries.scores import AccountScore, load_score
 from app.web.contracts import describe_contracts
 from app.web.formats import NONE, show_day, show_days_until, show_money, show_number, show_tenure
 from app.web.health import Pill, describe_health, describe_pill
+from app.web.health_change import describe_change
 from app.web.lists import Figure
 from app.web.ltv import describe_ltv
 from app.web.moment import Moment, advise, describe_freshness, load_moment
@@ -51,6 +52,7 @@ def show_account(account_id: int) -> ResponseReturnValue:
         advice=advise(moment),
         account=_describe_head(detail, moment),
         health=describe_health(score, moment=moment),
+        change=describe_change(account_id, moment=moment),
         retention=describe_retention(score, segment=detail.row.segment),
         ltv=describe_ltv(score) if may("ltv:read") else None,
         usage=describe_usage(account_id, moment=moment),

@@ -21,6 +21,13 @@ def show_number(value: float | Decimal | None, *, digits: int = 0) -> str:
     return numbers.format_decimal(value, format=pattern, locale=get_locale())
 
 
+def show_points(points: float) -> str:
+    """With its sign, to a tenth; what rounds to none of it has none."""
+    tenths = round(points, 1)
+    sign = "+" if tenths > 0 else "\N{MINUS SIGN}" if tenths < 0 else ""
+    return sign + show_number(abs(tenths), digits=1)
+
+
 def count_accounts(count: int) -> str:
     return ngettext("%(count)s account", "%(count)s accounts", count, count=show_number(count))
 

@@ -1,4 +1,4 @@
-"""What happened with an account: touches, tickets, survey answers, deals and notices in one line of time."""
+"""What happened with an account: touches, tickets, surveys, trainings, invoices, deals, notices in one line of time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,10 +24,11 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 from sqlalchemy.types import TypeEngine
 
+from app.models.billing import Invoice
 from app.models.contracts import ChurnNotice
 from app.models.deals import DealVersion
 from app.models.persons import FreeText, Person
-from app.models.success import SurveyAnswer, Ticket, Touch
+from app.models.success import SurveyAnswer, Ticket, Touch, Training
 from app.queries.known import in_force
 
 
@@ -37,6 +38,8 @@ class Kind(StrEnum):
     TOUCH = "touch"
     TICKET = "ticket"
     SURVEY = "survey"
+    TRAINING = "training"
+    INVOICE = "invoice"
     DEAL = "deal"
     NOTICE = "notice"
 
@@ -50,6 +53,8 @@ class Entry:
     | touch | call, meeting, ... | | | | |
     | ticket | priority | | escalated | satisfaction | closed on |
     | survey | nps, csat | | | answer | |
+    | training | | topic | | attendees | |
+    | invoice | | | paid or not | | due on |
     | deal | new, renewal, ... | name | open, won, lost | | |
     | notice | cause | reason | | | effective on |
     """
@@ -181,6 +186,30 @@ def _survey_answers(account_id: int, known_at: datetime) -> Select[Any]:
     ).where(SurveyAnswer.account_id == account_id, in_force(SurveyAnswer, known_at))
 
 
+def _trainings(account_id: int, known_at: datetime) -> Select[Any]:
+    return _select(
+        Kind.TRAINING,
+        entry_id=Training.id,
+        occurred_on=Training.occurred_on,
+        title=Training.topic,
+        score=Training.attendees,
+        contact_id=Training.person_id,
+        text_id=Training.text_id,
+    ).where(Training.account_id == account_id, in_force(Training, known_at))
+
+
+def _invoices(account_id: int, known_at: datetime) -> Select[Any]:
+    return _select(
+        Kind.INVOICE,
+        entry_id=Invoice.id,
+        occurred_on=Invoice.issued_on,
+        state=case((Invoice.paid_on.is_not(None), "paid"), else_="unpaid"),
+        until_on=Invoice.due_on,
+        amount_minor=Invoice.amount_minor,
+        currency=Invoice.currency,
+    ).where(Invoice.account_id == account_id, in_force(Invoice, known_at))
+
+
 def _deals(account_id: int, known_at: datetime) -> Select[Any]:
     # An open deal's close date is a hope; it is shown on the day it was opened.
     happened_on = case(
@@ -215,6 +244,8 @@ SELECTS: dict[Kind, Callable[[int, datetime], Select[Any]]] = {
     Kind.TOUCH: _touches,
     Kind.TICKET: _tickets,
     Kind.SURVEY: _survey_answers,
+    Kind.TRAINING: _trainings,
+    Kind.INVOICE: _invoices,
     Kind.DEAL: _deals,
     Kind.NOTICE: _notices,
 }

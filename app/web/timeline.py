@@ -11,6 +11,7 @@ from app.http import database
 from app.queries.timeline import Entry, Kind, Part, Position, load_timeline, without_notes
 from app.web.formats import show_day, show_money, show_number
 from app.web.texts import gettext as _
+from app.web.texts import ngettext
 from app.web.words import CAUSES, DEAL_STAGES, DEAL_TYPES, ENTRY_KINDS, PRIORITIES, TOUCHES, word
 
 PAGE = 15
@@ -129,10 +130,25 @@ def _survey(entry: Entry) -> Parts:
     return f"{(entry.label or '').upper()}: {answer}", [entry.contact or ""]
 
 
+def _training(entry: Entry) -> Parts:
+    people = round(entry.score or 0)
+    came = ngettext("%(num)s person came", "%(num)s people came", people)
+    return _("Training: %(topic)s", topic=entry.title), [came, entry.contact or ""]
+
+
+def _invoice(entry: Entry) -> Parts:
+    due = _("due on %(day)s", day=show_day(entry.until_on))
+    state = _("paid") if entry.state == "paid" else _("not paid")
+    return _("Invoice"), [_money(entry), due, state]
+
+
+def _money(entry: Entry) -> str:
+    return show_money(entry.amount_minor, entry.currency) if entry.currency and entry.amount_minor is not None else ""
+
+
 def _deal(entry: Entry) -> Parts:
     title = _(", ").join((word(DEAL_TYPES, entry.label), word(DEAL_STAGES, entry.state)))
-    money = show_money(entry.amount_minor, entry.currency) if entry.currency and entry.amount_minor is not None else ""
-    return title, [entry.title or "", money]
+    return title, [entry.title or "", _money(entry)]
 
 
 def _notice(entry: Entry) -> Parts:
@@ -144,6 +160,8 @@ DESCRIBE: dict[Kind, Callable[[Entry], Parts]] = {
     Kind.TOUCH: _touch,
     Kind.TICKET: _ticket,
     Kind.SURVEY: _survey,
+    Kind.TRAINING: _training,
+    Kind.INVOICE: _invoice,
     Kind.DEAL: _deal,
     Kind.NOTICE: _notice,
 }

@@ -76,6 +76,8 @@ ENTRY_KINDS: Words = {
     "touch": _l("Touches"),
     "ticket": _l("Tickets"),
     "survey": _l("Surveys"),
+    "training": _l("Trainings"),
+    "invoice": _l("Invoices"),
     "deal": _l("Deals"),
     "notice": _l("Notices"),
 }

@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import Engine, update
 
 from app.db import reading, transaction
-from app.models.success import Ticket, Touch
+from app.models.billing import Invoice
+from app.models.success import Ticket, Touch, Training
 from app.queries.timeline import Kind, Part, load_timeline
 from app.services.changes import recording
 from tests.web.company import AS_OF, NOW, Company
@@ -23,6 +24,12 @@ def account_id(engine: Engine) -> int:
         company.fact(Touch, account_id, on=date(2026, 3, 1), kind="call", text_id=company.text("Said hello"))
         company.fact(Ticket, account_id, on=date(2026, 3, 1), priority="high")
         company.fact(Ticket, account_id, on=date(2026, 3, 1), priority="low")
+        company.fact(Training, account_id, on=date(2026, 2, 1), topic="Basics", attendees=4)
+        bill = Invoice(
+            system="test", external_id="b1", account_id=account_id, issued_on=date(2026, 1, 15),
+            due_on=date(2026, 2, 14), amount_minor=480_000, currency="USD",
+        )  # fmt: skip
+        company.version(bill, date(2026, 1, 15))
         company.notice(account_id, given_on=date(2026, 9, 1), effective_on=date(2027, 1, 1))
         other = company.account("Bo", segment=None, channel="Web", on=date(2026, 1, 1))
         company.fact(Touch, other, on=date(2026, 5, 1), kind="call")
@@ -37,11 +44,15 @@ def test_the_newest_comes_first_and_others_are_not_in_it(engine: Engine, account
         (Kind.TOUCH, date(2026, 3, 1)),
         (Kind.TICKET, date(2026, 3, 1)),
         (Kind.TICKET, date(2026, 3, 1)),
+        (Kind.TRAINING, date(2026, 2, 1)),
+        (Kind.INVOICE, date(2026, 1, 15)),
         (Kind.DEAL, date(2026, 1, 1)),
     ]
     assert entries[0].until_on == date(2027, 1, 1)
     assert entries[1].text == "Said hello"
-    assert (entries[4].amount_minor, entries[4].currency, entries[4].state) == (480_000, "USD", "won")
+    assert (entries[4].title, entries[4].score) == ("Basics", 4)
+    assert (entries[5].amount_minor, entries[5].until_on, entries[5].state) == (480_000, date(2026, 2, 14), "unpaid")
+    assert (entries[6].amount_minor, entries[6].currency, entries[6].state) == (480_000, "USD", "won")
 
 
 def test_pages_of_any_size_meet_without_gap_or_repeat_on_the_same_day_too(engine: Engine, account_id: int) -> None:

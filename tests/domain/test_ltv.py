@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from app.domain.ltv import (
     LtvTerms,
+    bounds_at,
     draws_interval,
     draws_value,
     expansion_drift,
@@ -17,6 +18,7 @@ from app.domain.ltv import (
     month_weights,
     monthly_logo_churn,
 )
+from app.domain.survival import band
 
 MRR = np.array([100.0, 250.0])
 RETENTION = np.cumprod(np.full((2, 60), [[0.98], [0.90]]), axis=1)
@@ -127,3 +129,17 @@ def test_terms_out_of_range_are_refused(change: dict[str, float], words: str) ->
 def test_a_horizon_beyond_the_forecast_is_refused() -> None:
     with pytest.raises(ValueError, match="60 months, the horizon is 61"):
         lifetime_value(MRR, RETENTION, terms=LtvTerms(horizon_months=61))
+
+
+@pytest.mark.parametrize("level", [0.80, 0.90, 0.95])
+def test_a_stored_bound_moves_to_the_level_that_would_have_been_computed(level: float) -> None:
+    log_sd = np.linspace(0.01, 0.4, 60)[None, :] * np.ones((2, 1))
+    stored, wanted = band(RETENTION, log_sd, level=0.90), band(RETENTION, log_sd, level=level)
+    for bound, expected in zip(stored, wanted, strict=True):
+        moved = bounds_at(RETENTION, bound, stored_level=0.90, level=level)
+        assert moved == pytest.approx(expected, abs=1e-12)
+
+
+def test_where_nothing_can_be_lost_a_bound_stays() -> None:
+    sure = np.ones((1, 3))
+    assert bounds_at(sure, sure, stored_level=0.9, level=0.95).tolist() == [[1.0, 1.0, 1.0]]

@@ -22,6 +22,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.db import transaction
+from app.domain.causes import HORIZONS_MONTHS, pack_probabilities
 from app.models.accounts import Account, AccountVersion, ExternalId
 from app.models.contracts import Contract, ContractLine, ContractLineVersion, ContractVersion
 from app.models.deals import Deal, DealVersion
@@ -253,6 +254,8 @@ def _score(account_id: int, row: tuple[Any, ...], *, run_id: int, basis: str) ->
         return score
     survival = (1 - hazard) ** np.arange(1, MONTHS + 1)
     score.survival, score.survival_lower, score.survival_upper = (_packed(survival**power) for power in (1, 2, 0.5))
+    lost = 1 - survival[np.array(HORIZONS_MONTHS) - 1]
+    score.cause_probabilities = pack_probabilities(lost[None, :, None] * np.array([0.8, 0.15, 0.05]))[0].tobytes()
     if account_id == 2:  # nothing is lost before the non-cancellable term is over
         retention = survival / survival[3]
         retention[:4] = 1.0

@@ -123,7 +123,7 @@ def show_account_health(account_id: int, parameters: dict[str, Any]) -> Reply:
     return Reply(
         {
             **{name: getattr(score, name) for name in ("account_id", "status", "health", "band", "coverage", "risk")},
-            "churn_within": _churn_within(score.survival) if score.survival else [],
+            "churn_within": _churn_within(score.survival, score.by_cause) if score.survival else [],
             "renewal_churn_probability": score.renewal_churn_probability,
             "renewal_on": score.renewal_on,
             "arr_at_risk": money(at_risk, score.run.currency),
@@ -155,7 +155,7 @@ def _change(account_id: int, parameters: Mapping[str, Any]) -> dict[str, Any] | 
     }
 
 
-def _churn_within(survival: Curve) -> list[dict[str, float]]:
+def _churn_within(survival: Curve, by_cause: Mapping[int, Mapping[str, float]] | None) -> list[dict[str, Any]]:
     """The bounds change places: the lower curve of survival is the upper bound of churn."""
     return [
         {
@@ -163,6 +163,7 @@ def _churn_within(survival: Curve) -> list[dict[str, float]]:
             "probability": round(1.0 - float(survival.estimate[months - 1]), DIGITS),
             "lower": round(1.0 - float(survival.upper[months - 1]), DIGITS),
             "upper": round(1.0 - float(survival.lower[months - 1]), DIGITS),
+            "by_cause": by_cause and {cause: round(p, DIGITS) for cause, p in by_cause[months].items()},
         }
         for months in MONTHS_SHOWN
     ]

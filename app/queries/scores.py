@@ -8,6 +8,7 @@ import numpy as np
 from sqlalchemy import and_, bindparam, select
 from sqlalchemy.orm import Session
 
+from app.domain.causes import unpack_probabilities
 from app.domain.features import Floats
 from app.errors import NotFound, NotReady
 from app.models.accounts import Account
@@ -49,10 +50,11 @@ class AccountScore:
     supported_months: int | None
     survival: Curve | None
     retention: Curve | None
+    by_cause: dict[int, dict[str, float]] | None  # P(churn) within 1, 3, 6 and 12 months, by cause
     explanation: Explanation | None
 
 
-SCALARS = tuple(AccountScore.__dataclass_fields__)[2:-3]
+SCALARS = tuple(AccountScore.__dataclass_fields__)[2:-4]
 CURVES = tuple(f"{curve}{bound}" for curve in ("survival", "retention") for bound in ("", "_lower", "_upper"))
 
 
@@ -61,6 +63,7 @@ SCORE = (
     select(
         Account.id,
         *(getattr(Score, name) for name in (*SCALARS, *CURVES)),
+        Score.cause_probabilities,
         Score.contributions,
         FeatureSnapshot.values,
         DRIVERS.label("drivers"),
@@ -94,6 +97,7 @@ def load_score(session: Session, account_id: int) -> AccountScore:
         **scalars,
         survival=survival,
         retention=retention or survival,
+        by_cause=None if row.cause_probabilities is None else unpack_probabilities(row.cause_probabilities),
         explanation=why,
     )
 

@@ -55,11 +55,18 @@ class AccountFull(AccountItem):
     meta = fields.Nested(Meta)
 
 
+class ByCause(Schema):
+    voluntary = Number(metadata=said("they decide to leave"))
+    payment_failure = Number()
+    closed = Number(metadata=said("acquired, or out of business"))
+
+
 class ChurnWithin(Schema):
     months = fields.Integer()
     probability = Number()
     lower = Number()
     upper = Number()
+    by_cause = fields.Nested(ByCause, allow_none=True, metadata=said("they add up to the probability"))
 
 
 class Driver(Schema):

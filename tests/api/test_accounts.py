@@ -217,6 +217,8 @@ def test_health_gives_probabilities_with_bounds_and_the_drivers_largest_first(as
     survival = {months: 0.99**months for months in (1, 3, 6, 12)}
     assert [each["months"] for each in found["churn_within"]] == list(survival)
     for each in found["churn_within"]:
+        assert sum(each["by_cause"].values()) == pytest.approx(each["probability"], abs=2e-6)
+        assert 0 < each["by_cause"]["payment_failure"] < each["by_cause"]["voluntary"]
         of = survival[each["months"]]
         assert each["probability"] == pytest.approx(1 - of, abs=1e-6)
         assert each["lower"] == pytest.approx(1 - math.sqrt(of), abs=1e-6)

@@ -1,13 +1,11 @@
 """What figures mean, and what the published run rests on."""
 
-from typing import Any
-
 from app.api.endpoint import Reply, endpoint
 from app.api.meta import run_meta
 from app.auth import PUBLIC
 from app.domain.definitions import DEFINITIONS
 from app.http import database
-from app.queries.model_report import ModelReport, load_model_report
+from app.queries.model_report import load_model_report
 from app.queries.runs import load_run, load_run_report
 from app.schemas import models as schemas
 
@@ -26,15 +24,5 @@ def show_current_model() -> Reply:
     evaluation = load_model_report(database(), report, run_id=run.id, today=run.as_of)
     said = {name: value for name, value in report.items() if name != "evaluation"}
     return Reply(
-        {"run": run, "report": said, "evaluation": _list_ways(evaluation), "meta": run_meta(run, run.definition)}
+        {"run": run, "report": said, "evaluation": evaluation, "meta": run_meta(run, run.definition)}
     )
-
-
-def _list_ways(report: ModelReport) -> dict[str, Any]:
-    names = ("reason", "is_sample", "gate", "since", "inputs")
-    years = [
-        {name: getattr(year, name) for name in ("origin_on", "reason", "learned_from_churns", "n_missed", "missed")}
-        | {"ways": [{"way": way, "figures": figures} for way, figures in year.ways.items()]}
-        for year in report.years
-    ]
-    return {name: getattr(report, name) for name in names} | {"years": years}

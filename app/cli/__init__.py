@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from app.cli import access, company, data, feeds, receiver, secrets, serving, webhooks, worker
+from app.cli import access, company, data, feeds, model, receiver, secrets, serving, webhooks, worker
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,6 +30,7 @@ for command in (
     serving.demo,
     data.import_,
     data.nightly,
+    model.model,
     worker.worker,
     feeds.feed,
     data.db,

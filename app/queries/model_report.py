@@ -1,7 +1,7 @@
 """How right the model is: what the night wrote down of the years behind the published run, as values."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -35,6 +35,14 @@ class Missed:
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """A way of forecasting (`app.domain.baselines.WAYS`), and how it did."""
+
+    way: str
+    figures: Backtest
+
+
+@dataclass(frozen=True, slots=True)
 class YearBehind:
     """A forecast of `origin_on`, by each way of forecasting, against the year after it; why there is none, `reason`.
 
@@ -43,10 +51,13 @@ class YearBehind:
 
     origin_on: date
     reason: str | None
-    ways: Mapping[str, Backtest] = field(default_factory=dict)
+    ways: tuple[Way, ...] = ()
     learned_from_churns: int = 0
     n_missed: int = 0
     missed: tuple[Missed, ...] = ()
+
+    def of(self, way: str) -> Backtest:
+        return next(each.figures for each in self.ways if each.way == way)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +140,7 @@ def _read_year(origin: date, ways: Mapping[str, Any], *, shown: str, names: Mapp
     return YearBehind(
         origin_on=origin,
         reason=None,
-        ways={way: _read_backtest(ways[way]) for way in WAYS if way in ways},
+        ways=tuple(Way(way, _read_backtest(ways[way])) for way in WAYS if way in ways),
         learned_from_churns=said["learned_from_churns"],
         n_missed=said["n_missed"],
         missed=tuple(_read_missed(each, names) for each in said["missed"]),

@@ -68,7 +68,7 @@ def show_model() -> ResponseReturnValue:
 
 def _describe(report: ModelReport, year: YearBehind) -> ModelCards:
     shown = DEFAULTS if report.gate.verdict == DEFAULTS else LEARNED
-    test = year.ways[shown]
+    test = year.of(shown)
     return ModelCards(
         lead=_lead(report, year, test=test),
         findings=find(test),

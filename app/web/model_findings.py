@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from app.domain.backtest import Backtest
+from app.domain.backtest import CHANCE, FEWEST_CHURNS, Backtest, Ranking
 from app.web.formats import show_number, show_percent
 from app.web.model_words import few_left, show_interval, signed_percent
 from app.web.texts import gettext as _
+from app.web.texts import ngettext
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +25,42 @@ def find(test: Backtest) -> tuple[Finding, ...]:
 
 def _ranking(test: Backtest) -> Finding:
     question = _("Does it know who is more likely to leave?")
-    auc = test.rankings[-1].auc
+    year = test.rankings[-1]
     said = _(
         "Of one account that left and one that stayed, it had rated the one that left as riskier in %(share)s of all "
         "pairs (%(interval)s); a coin does in 50%%.",
-        share=show_percent(auc.value, digits=0),
-        interval=show_interval(auc),
+        share=show_percent(year.auc.value, digits=0),
+        interval=show_interval(year.auc),
     )
     match test.ranking:
         case "learned":
             return Finding(question, _("Yes, better than chance"), said, "good")
         case "chance":
+            nearer = _best_before(test)
+            if nearer:
+                return _only_sooner(question, nearer, said=said)
             text = said + " " + _("Do not decide by its order who is called first.")
             return Finding(question, _("No better than chance"), text, "risk")
-    return Finding(
-        question, _("Not enough data"), few_left(test) + (f" {said}" if auc.value is not None else ""), "none"
+    text = few_left(test) + (f" {said}" if year.auc.value is not None else "")
+    return Finding(question, _("Not enough data"), text, "none")
+
+
+def _best_before(test: Backtest) -> Ranking | None:
+    """The longest time short of a year for which the order is better than chance."""
+    known = [each for each in test.rankings[:-1] if each.churns >= FEWEST_CHURNS]
+    return next((each for each in reversed(known) if (each.auc.lower or 0.0) > CHANCE), None)
+
+
+def _only_sooner(question: str, nearer: Ranking, *, said: str) -> Finding:
+    answer = ngettext("Yes, but only %(num)s month ahead", "Yes, but only %(num)s months ahead", nearer.months)
+    text = _(
+        "Of those that left sooner it had put %(share)s of all pairs into the right order (%(interval)s). Over a year "
+        "chance would do as well: %(year)s",
+        share=show_percent(nearer.auc.value, digits=0),
+        interval=show_interval(nearer.auc),
+        year=said,
     )
+    return Finding(question, answer, text, "watch")
 
 
 def _total(test: Backtest) -> Finding:

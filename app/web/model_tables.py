@@ -9,7 +9,7 @@ from app.domain.backtest import Backtest, Ranking, RiskGroup, Slice
 from app.domain.input_drift import InputDrift
 from app.queries.model_report import Missed, Since, YearBehind
 from app.web.drivers import driver_words
-from app.web.formats import NONE, show_day, show_number, show_percent
+from app.web.formats import NONE, count_accounts, show_day, show_number, show_percent
 from app.web.model_words import CONTRACTS, TONES, TOTALS, WAYS, show_interval, show_range, signed_percent
 from app.web.texts import gettext as _
 from app.web.texts import ngettext
@@ -22,7 +22,6 @@ class GroupRow:
     forecast: str
     share: str
     interval: str
-    accounts: str
     expected: str
     observed: str
 
@@ -33,7 +32,6 @@ class TotalRow:
 
     name: str
     under: str
-    accounts: str
     expected: str
     observed: str
     ratio: str
@@ -87,7 +85,6 @@ def list_groups(groups: Sequence[RiskGroup]) -> tuple[GroupRow, ...]:
             forecast=show_percent(group.forecast),
             share=show_percent(group.observed_share.value),
             interval=show_interval(group.observed_share),
-            accounts=show_number(group.accounts),
             expected=show_number(group.expected, digits=1),
             observed=show_number(group.observed),
         )
@@ -100,8 +97,7 @@ def list_slices(slices: Sequence[Slice]) -> tuple[TotalRow, ...]:
     return tuple(
         TotalRow(
             name=_name_slice(each),
-            under="",
-            accounts=show_number(each.accounts),
+            under=count_accounts(each.accounts),
             expected=show_number(each.expected, digits=1),
             observed=show_number(each.observed),
             ratio=show_number(each.ratio.value, digits=2),
@@ -120,18 +116,17 @@ def _name_slice(each: Slice) -> str:
 
 
 def list_years(years: Sequence[YearBehind], *, way: str) -> tuple[TotalRow, ...]:
-    return tuple(_describe_year(year, year.ways[way]) for year in years if way in year.ways)
+    return tuple(_describe_year(year, year.of(way)) for year in years if year.ways)
 
 
 def _describe_year(year: YearBehind, test: Backtest) -> TotalRow:
     return TotalRow(
         name=show_day(year.origin_on),
         under=_(
-            "AUC %(auc)s, from %(churns)s",
+            "%(accounts)s, AUC %(auc)s",
+            accounts=count_accounts(test.accounts),
             auc=show_percent(test.rankings[-1].auc.value, digits=0),
-            churns=_churns(year),
         ),
-        accounts=show_number(test.accounts),
         expected=show_number(test.expected, digits=1),
         observed=show_number(test.churns),
         ratio=show_number(test.ratio.value, digits=2),
@@ -141,16 +136,15 @@ def _describe_year(year: YearBehind, test: Backtest) -> TotalRow:
     )
 
 
-def _churns(year: YearBehind) -> str:
-    return ngettext("%(num)s churn", "%(num)s churns", year.learned_from_churns)
-
-
 def list_since(since: Sequence[Since]) -> tuple[TotalRow, ...]:
     return tuple(
         TotalRow(
             name=show_day(each.as_of),
-            under=ngettext("%(num)s month ago", "%(num)s months ago", each.found.months),
-            accounts=show_number(each.found.accounts),
+            under=_(
+                "%(accounts)s, over %(months)s",
+                accounts=count_accounts(each.found.accounts),
+                months=ngettext("%(num)s month", "%(num)s months", each.found.months),
+            ),
             expected=show_number(each.found.expected, digits=1),
             observed=show_number(each.found.churns),
             ratio=show_number(each.found.ratio.value, digits=2),
@@ -177,14 +171,14 @@ def list_rankings(rankings: Sequence[Ranking]) -> tuple[RankingRow, ...]:
 def list_ways(year: YearBehind, *, shown: str) -> tuple[WayRow, ...]:
     return tuple(
         WayRow(
-            name=str(WAYS[way]),
-            share=show_percent(test.rankings[-1].auc.value, digits=0),
-            interval=show_interval(test.rankings[-1].auc),
-            gain=signed_percent(test.accuracy.value),
-            called=show_number(test.top.churns),
-            is_own=way == shown,
+            name=str(WAYS[each.way]),
+            share=show_percent(each.figures.rankings[-1].auc.value, digits=0),
+            interval=show_interval(each.figures.rankings[-1].auc),
+            gain=signed_percent(each.figures.accuracy.value),
+            called=show_number(each.figures.top.churns),
+            is_own=each.way == shown,
         )
-        for way, test in year.ways.items()
+        for each in year.ways
     )
 
 
@@ -212,7 +206,7 @@ def list_inputs(inputs: Sequence[InputDrift]) -> tuple[InputRow, ...]:
             missing=_(
                 "%(then)s, now %(now)s", then=_show_missing(each.missing_then), now=_show_missing(each.missing_now)
             ),
-            verdict=_("another") if each.verdict == "changed" else _("shifted"),
+            verdict=_("changed") if each.verdict == "changed" else _("shifted"),
             tone="risk" if each.verdict == "changed" else "watch",
         )
         for each in moved

@@ -33,7 +33,7 @@ def evaluation(engine: Engine) -> tuple[dict, dict]:  # type: ignore[type-arg]
     """What the run says of its judging, and the stored backtests by (origin, way)."""
     run = published(engine)[0]
     with reading(engine) as session:
-        rows = session.scalars(select(Backtest).where(Backtest.run_id == run.id)).all()
+        rows = session.scalars(select(Backtest).where(Backtest.run_id == run.id, Backtest.kind == "churn")).all()
     return run.report["evaluation"], {(row.origin, row.way): row.report for row in rows}
 
 

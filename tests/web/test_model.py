@@ -22,7 +22,7 @@ def read(company_url: str) -> tuple[dict[str, Any], dict[str, Any]]:
     engine = make_engine(company_url)
     with reading(engine) as session:
         said: dict[str, Any] = session.scalars(select(ModelRun.report)).one()["evaluation"]
-        rows = session.scalars(select(Backtest).order_by(Backtest.origin)).all()
+        rows = session.scalars(select(Backtest).where(Backtest.kind == "churn").order_by(Backtest.origin)).all()
         stored = {row.way: row.report | {"origin": row.origin.isoformat()} for row in rows}
     engine.dispose()
     return said, stored
@@ -83,11 +83,21 @@ def test_the_api_says_the_same(client: FlaskClient, company_url: str) -> None:
     ]
 
 
+def ranking(months: int, churns: int, *auc: float) -> dict[str, Any]:
+    return {"months": months, "churns": churns, "auc": dict(zip(("value", "lower", "upper"), auc, strict=True))}
+
+
+AS_CHANCE = [ranking(months, 30, 0.55, 0.45, 0.65) for months in (1, 3, 6, 12)]
+SOONER = [ranking(3, 15, 0.9, 0.8, 0.95), ranking(6, 29, 0.76, 0.68, 0.83), ranking(12, 50, 0.58, 0.49, 0.67)]
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"ranking": "chance"}, "No better than chance"),
-        ({"ranking": "chance"}, "Do not decide by its order who is called first."),
+        ({"ranking": "chance", "rankings": AS_CHANCE}, "No better than chance"),
+        ({"ranking": "chance", "rankings": AS_CHANCE}, "Do not decide by its order who is called first."),
+        ({"ranking": "chance", "rankings": SOONER}, "Yes, but only 6 months ahead"),
+        ({"ranking": "chance", "rankings": SOONER}, "put 76% of all pairs into the right order (68% to 83%)"),
         ({"ranking": "learned"}, "Yes, better than chance"),
         ({"ranking": "unknown", "churns": 7, "total": "unknown"}, "below twenty nothing is concluded"),
         ({"total": "too_few"}, "No, it expected too few"),
@@ -169,7 +179,7 @@ def test_what_published_runs_said_and_what_has_changed_since_is_shown(company_ur
         ],
     )
     page = client_of_role(app, "csm").get("/model").text
-    assert "3 months ago" in page
+    assert "321 accounts, over 3 months" in page
     assert "expected too few" in page
     assert "1 of 2 inputs is another among today" in page
     assert "missing: 10%, now 40%" in page

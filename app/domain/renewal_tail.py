@@ -21,6 +21,7 @@ from app.domain.months import Ints
 SEGMENT_PREFIX = "segment: "
 COMPANY = 0  # the group of all accounts; segments follow
 MONTHLY, LONGER = 0, 1  # kinds of contract: what a renewal opportunity is differs
+EARLY_MONTHS = 6
 MOST_STEPS = 200
 TOLERANCE = 1e-14
 _LARGEST_STEP = 2.0  # in a logarithm
@@ -175,12 +176,13 @@ def fit_tail(clock: Clock, renewal: Ints, *, groups: tuple[Ints, int], weight: F
     """One beta-geometric for each group and kind of contract, from the rows of the hazard's fit.
 
     `renewal` as of `renewal_numbers`; `groups` are that of each row, and how many there are. A month counts where
-    something falls due in it; churns at other times say nothing of renewals. Groups are drawn towards the company,
-    the company towards the default, as far as they have few renewals.
+    something falls due in it; churns at other times say nothing of renewals. The first half year does not count: the
+    hazard has terms of its own for it, and who gives up at once says little of how the old ones stay. Groups are
+    drawn towards the company, the company towards the default, as far as they have few renewals.
     """
     group, n_groups = groups
     longer = clock.contract > 0
-    counted = weight * np.where(longer[:, None], clock.renews, 1.0 - clock.idle)
+    counted = weight * np.where(longer[:, None], clock.renews, 1.0 - clock.idle) * (clock.tenure_months > EARLY_MONTHS)
     fits = np.empty((3, n_groups, 2))
     for kind in (MONTHLY, LONGER):
         prior = DEFAULT_PRIOR

@@ -19,6 +19,7 @@ from app.domain.months import MONTHS_OF_A_YEAR, Ints
 from app.domain.survival import HazardModel
 from app.errors import Conflict
 from app.models.accounts import Account
+from app.models.products import Product
 from app.models.scores import FeatureSnapshot, ModelRun, Score
 from app.queries.arr import AccountArr, load_account_arr
 from app.queries.earned import load_earned
@@ -54,12 +55,14 @@ def score_accounts(night: Night, results: Mapping[str, Result]) -> Write:
         arr = load_account_arr(session, night.known, lines=night.lines)
         labels = load_groups(session, night.known, facts=night.facts, lines=night.lines).labels
         earned = load_earned(session, night.known, lines=night.lines)
+        skus = dict(session.execute(select(Product.id, Product.sku)).all())
         accounts = np.array(session.scalars(select(Account.id).order_by(Account.id)).all(), dtype=np.int64)
     account_arr = np.array([arr[account_id].minor for account_id in night.facts.account_ids.tolist()], dtype=np.int64)
     if hashlib.sha256(document.encode()).hexdigest() != sha256:
         raise Conflict("The stored model is not the one that was fitted; make the night anew with --again.")
     model = HazardModel.from_json(document)
-    scoring = Scoring(night, basis=basis, model=model, labels=dict(labels), account_arr=account_arr)
+    by_sku = [{skus[n]: minor for n, minor in arr[i].by_product.items()} for i in night.facts.account_ids.tolist()]
+    scoring = Scoring(night, basis=basis, model=model, labels=dict(labels), account_arr=account_arr, product_arr=by_sku)
     live = _live_columns(scoring, arr) | {"health_moves": find_health_moves(scoring, base_id=base_id)}
     others = _other_columns(np.setdiff1d(accounts, live["account_id"], assume_unique=True), arr, basis=basis)
     snapshots, inputs = _snapshot_columns(scoring, live["account_id"]), list_inputs(scoring)

@@ -1,6 +1,6 @@
 """What a night knows of the live accounts: features, curves, health and drift, in the order of the feature table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -28,13 +28,17 @@ SEGMENT = "segment"
 
 @dataclass(frozen=True)
 class Scoring:
-    """`labels` are the accounts' groups by cut, `account_arr` the ARR of each account, in minor units."""
+    """`labels` are the accounts' groups by cut, `account_arr` the ARR of each account, in minor units.
+
+    `product_arr` is the same by the SKU of what each account has.
+    """
 
     night: Night
     basis: str
     model: HazardModel
     labels: dict[str, NDArray[Any]]
     account_arr: Ints
+    product_arr: Sequence[Mapping[str, int]]
     table: FeatureTable = field(init=False)
     held: Bools = field(init=False)  # cells of the table that are what a silent feed last said
 

@@ -44,7 +44,7 @@ NEW_CSV_HEADER = (
     *("horizon_months", "annual_discount_rate", "gross_margin", "level"),
 )
 SUMMARY_CSV_HEADER = (
-    *("group", "accounts", "arr", *VALUES, "ltv_formula_per_account", "extrapolated_share", "currency"),
+    *("group", "label", "accounts", "arr", *VALUES, "ltv_formula_per_account", "extrapolated_share", "currency"),
     *("left_out_accounts", "left_out_arr"),
     *("horizon_months", "annual_discount_rate", "gross_margin", "level"),
 )
@@ -145,8 +145,8 @@ def show_ltv_summary(parameters: dict[str, Any]) -> Reply:
 
     Accounts in grace, and those that begin on the day of the run, have no forecast: they are counted in
     `left_out`, and with it the ARR is that of /revenue/arr on the run's day. An account is in one plan,
-    that of its largest line. Computed from what the night stored for each group, whatever the horizon,
-    discount and margin.
+    that of its largest line; by product it counts with each that it has, by its share of the revenue.
+    Computed from what the night stored for each group, whatever the horizon, discount and margin.
     """
     found = load_summary(database(), parameters["group_by"], given=_given(parameters), level=parameters["level"])
     groups = [_group(group, found.run) for group in found.groups]
@@ -166,6 +166,7 @@ def _group(group: GroupLtv, run: Run) -> dict[str, Any]:
     return _values(group.values, run, extrapolated_share=group.values.extrapolated_share) | {
         "ltv_formula_per_account": money(group.formula, run.currency),
         "group": group.group,
+        "label": group.label,
         "accounts": group.accounts,
         "arr": money(group.arr_minor, run.currency),
         "left_out": {"accounts": group.left_out_accounts, "arr": money(group.left_out_arr_minor, run.currency)},
@@ -189,7 +190,7 @@ def _summary_csv_row(group: Mapping[str, Any], terms: LtvTerms, *, level: int) -
     amounts = [group[name].amount if group[name] is not None else None for name in names]
     left_out = [group["left_out"]["accounts"], group["left_out"]["arr"].amount]
     figures = [*amounts, group["extrapolated_share"], group["arr"].currency]
-    return [group["group"], group["accounts"], *figures, *left_out, *_stated(terms), level]
+    return [group["group"], group["label"], group["accounts"], *figures, *left_out, *_stated(terms), level]
 
 
 @endpoint(

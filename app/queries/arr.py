@@ -1,5 +1,6 @@
 """Exact ARR of each account as of a day, in the reporting currency."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -23,6 +24,7 @@ class AccountArr:
     minor: int
     state: LineState  # of the account: live if any line is, else in grace, not started, or ended
     started_on: date
+    by_product: Mapping[int, int]  # `minor` by product
 
 
 def load_account_arr(session: Session, known: Known, *, lines: LinesByAccount) -> dict[int, AccountArr]:
@@ -36,10 +38,14 @@ def load_account_arr(session: Session, known: Known, *, lines: LinesByAccount) -
     found = {}
     for account_id, own in lines.items():
         states = [line_state(line.life, known.as_of) for line in own]
-        counted = [line for line, state in zip(own, states, strict=True) if state in IN_ARR]
+        by_product: dict[int, int] = {}
+        for line, state in zip(own, states, strict=True):
+            if state in IN_ARR:
+                by_product[line.product_id] = by_product.get(line.product_id, 0) + worth(line)
         found[account_id] = AccountArr(
-            minor=sum(worth(line) for line in counted),
+            minor=sum(by_product.values()),
             state=next(state for state in PRECEDENCE if state in states),
             started_on=min(line.life.line.starts_on for line in own),
+            by_product=by_product,
         )
     return found

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.domain.features import Facts
-from app.models.accounts import AccountVersion
+from app.models.accounts import AccountVersion, Assignment
 from app.models.products import ProductVersion
 from app.queries.contract_lines import LinesByAccount
 from app.queries.facts import Known
@@ -18,6 +18,7 @@ from app.queries.known import in_force, valid_on
 
 UNKNOWN = "(unknown)"
 ALL = "all"
+OWNER = "account_owner"
 ATTRIBUTES = ("segment", "channel", "campaign")  # of the account
 
 
@@ -29,10 +30,13 @@ class Groups:
 
 
 def load_groups(session: Session, known: Known, *, facts: Facts, lines: LinesByAccount) -> Groups:
-    """Segment, plan, channel, campaign (as they are on `as_of`), cohort (year of the first start), and all."""
+    """Segment, plan, channel, campaign, owner (as they are on `as_of`), cohort (year of the first start), and all.
+
+    An owner is named by the id of the person: names are kept with persons alone.
+    """
     ids = facts.account_ids.tolist()
     attributes = _attributes(session, known)
-    plans = _plans(session, known, lines=lines)
+    plans, owners = _plans(session, known, lines=lines), _owners(session, known)
     firsts = {int(a): on for a, on in zip(facts.spells.account[::-1], facts.spells.started_on[::-1], strict=True)}
     return Groups(
         {
@@ -42,6 +46,7 @@ def load_groups(session: Session, known: Known, *, facts: Facts, lines: LinesByA
                 for name in ATTRIBUTES
             },
             "plan": np.array([plans.get(i) or UNKNOWN for i in ids], dtype=object),
+            "owner": np.array([str(owners.get(i) or UNKNOWN) for i in ids], dtype=object),
             "cohort": np.array([str(firsts[n].astype("datetime64[Y]")) for n in range(len(ids))], dtype=object),
         }
     )
@@ -55,6 +60,13 @@ def _attributes(session: Session, known: Known) -> dict[int, dict[str, str | Non
         )
     )
     return {account_id: dict(zip(ATTRIBUTES, values, strict=True)) for account_id, *values in rows}
+
+
+def _owners(session: Session, known: Known) -> dict[int, int]:
+    statement = select(Assignment.account_id, Assignment.person_id).where(
+        Assignment.role == OWNER, in_force(Assignment, known.known_at), valid_on(Assignment, known.as_of)
+    )
+    return dict(session.execute(statement.order_by(Assignment.id)).all())
 
 
 def _plans(session: Session, known: Known, *, lines: LinesByAccount) -> dict[int, str | None]:

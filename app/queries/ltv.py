@@ -4,7 +4,7 @@ The terms (horizon, discount, margin) are applied here; nothing is fitted and no
 Amounts are in minor units of the run's currency, as floats: they are forecasts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
@@ -29,6 +29,8 @@ from app.domain.months import MONTHS_OF_A_YEAR
 from app.domain.survival import FORECAST_MONTHS
 from app.errors import Invalid
 from app.models.accounts import AccountVersion
+from app.models.persons import Person
+from app.models.products import Product, ProductVersion
 from app.models.scores import GroupDraws, Score
 from app.queries.earned import load_earned
 from app.queries.facts import Known
@@ -105,9 +107,13 @@ class ListedLtv:
 
 @dataclass(frozen=True, slots=True)
 class GroupLtv:
-    """Of a group's accounts with a forecast together; `formula` is of one of them, `left_out` has none."""
+    """Of a group's accounts with a forecast together; `formula` is of one of them, `left_out` has none.
+
+    `label` is what people call the group: the name of an owner or a product.
+    """
 
     group: str
+    label: str
     accounts: int
     arr_minor: int
     left_out_accounts: int
@@ -191,7 +197,25 @@ def load_ltv_summary(session: Session, group_by: str, *, given: GivenTerms, leve
         .where(GroupDraws.run_id == run.id, GroupDraws.group_by == group_by)
         .order_by(GroupDraws.group)
     )
-    return LtvSummary(run, terms, level, [_group(row, terms, level=level) for row in rows])
+    labels = load_labels(session, group_by, run=run)
+    return LtvSummary(run, terms, level, [_group(row, labels, terms=terms, level=level) for row in rows])
+
+
+def load_labels(session: Session, group_by: str, *, run: Run) -> dict[str, str]:
+    """Names of groups that are stored by an id; those of other cuts are names."""
+    if group_by == "owner":
+        staff = session.execute(select(Person.id, Person.name).where(Person.kind == "staff"))
+        return {str(person_id): name for person_id, name in staff}
+    if group_by == "product":
+        version = ProductVersion
+        named = session.execute(
+            select(Product.sku, version.name)
+            .join(version, version.product_id == Product.id)
+            .where(in_force(version, run.known_at))
+            .order_by(Product.sku, version.valid_from)
+        )
+        return dict(named.all())
+    return {}
 
 
 def complete_terms(session: Session, run: Run, *, given: GivenTerms) -> LtvTerms:
@@ -305,10 +329,11 @@ def unpack_draws(packed: bytes, *, months: int) -> Floats:
     return np.frombuffer(packed, dtype="<f4").astype(np.float64).reshape(-1, months)
 
 
-def _group(row: GroupDraws, terms: LtvTerms, *, level: int) -> GroupLtv:
+def _group(row: GroupDraws, labels: Mapping[str, str], *, terms: LtvTerms, level: int) -> GroupLtv:
     arpa = row.arr_minor / MONTHS_OF_A_YEAR / max(row.accounts, 1)
     return GroupLtv(
         group=row.group,
+        label=labels.get(row.group, row.group),
         accounts=row.accounts,
         arr_minor=row.arr_minor,
         left_out_accounts=row.left_out_accounts,

@@ -69,7 +69,8 @@ class GroupLtv(FullValues):
     ltv_formula_per_account = MoneyField(
         allow_none=True, metadata=said(f"{FORMULA}; of one average account of the group, not of all of them together")
     )
-    group = fields.String()
+    group = fields.String(metadata=said("of products the SKU, of owners the id of the person"))
+    label = fields.String(metadata=said("what people call it"))
     accounts = fields.Integer(metadata=said("live on the day and scored"))
     arr = MoneyField(metadata=said("of those accounts"))
     left_out = fields.Nested(LeftOut)

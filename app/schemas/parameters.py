@@ -11,7 +11,7 @@ BANDS = ("healthy", "watch", "at_risk")
 STATUSES = ("live", "in_grace", "churned", "upcoming", "not_applicable")
 NEW_CUTS = ("all", "segment", "channel")
 RUN_CUTS = ("all", "segment", "plan", "channel", "campaign", "cohort")
-LTV_CUTS = RUN_CUTS
+LTV_CUTS = (*RUN_CUTS, "owner", "product")
 LEVELS = (80, 90, 95)
 MOST_ROWS = 1000
 

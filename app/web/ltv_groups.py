@@ -154,7 +154,7 @@ def _list_groups(found: LtvSummary) -> tuple[GroupRow, ...]:
 def _describe_group(group: GroupLtv, currency: str) -> GroupRow:
     values = group.values
     return GroupRow(
-        name=_name(group.group),
+        name=_name(group.label),
         accounts=show_number(group.accounts),
         arr=show_money(group.arr_minor, currency),
         residual=show_money(round(values.residual), currency),

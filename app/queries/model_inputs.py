@@ -60,7 +60,7 @@ def _read(stored: Any, drivers: dict[str, Any]) -> Iterator[ModelInput]:
 
 def _clock(drivers: dict[str, Any]) -> Iterator[ModelInput]:
     """Tenure and contract are known of every account."""
-    for name, unit in (("tenure", "months"), ("contract", "yes or no")):
+    for name, unit in (("tenure", "months"), ("contract", "months")):
         if name in drivers:
             own = drivers[name]
             yield ModelInput(

@@ -1,5 +1,6 @@
 """The page that says what the score looks at."""
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -80,3 +81,10 @@ def test_before_the_night_writes_them_down_the_page_says_how(company_url: str, t
     page = client_of_role(app, "csm").get("/model/inputs")
     assert page.status_code == 200
     assert "The inputs are written down every night." in page.text
+
+
+def test_the_pages_that_rest_on_it_lead_there(client: FlaskClient) -> None:
+    found = re.search(r'<td class="name"><a href="([^"]+)"', client.get("/accounts?status=live&band=watch").text)
+    assert found
+    for path in ("/model", "/feeds", found[1]):
+        assert 'href="/model/inputs"' in client.get(path).text, path

@@ -145,3 +145,23 @@ def test_an_account_that_left_had_no_score_to_compare(app: Application, client: 
 def test_points_have_a_sign_unless_they_round_to_none(app: Application, points: float, shown: str) -> None:
     with app.test_request_context("/"):
         assert show_points(points) == shown
+
+
+def test_a_withheld_score_is_neither_green_nor_a_number_on_any_page_or_file(
+    app: Application, client: FlaskClient
+) -> None:
+    unknown = '<span class="pill pill-none">'
+    page = client.get(f"/accounts/{account_id(app, SILENT)}").get_data(as_text=True)
+    head = page[page.index("account-head") :]
+    assert head[head.index('<span class="pill') :].startswith(unknown)
+    section = page[page.index('aria-labelledby="health-title"') :].partition("</section>")[0]
+    assert 'class="score"' not in section
+    assert "pill-good" not in section
+    rows = client.get(f"/accounts?search={SILENT.replace(' ', '+')}&status=all").get_data(as_text=True)
+    row = rows[rows.index("<tbody") : rows.index("</tbody")]
+    assert (row.count(unknown), row.count("pill-good")) == (1, 0)
+    lines = client.get(f"/accounts.csv?search={SILENT.replace(' ', '+')}").get_data(as_text=True).splitlines()
+    cells = dict(zip(lines[0].removeprefix("\ufeff").split(","), lines[1].split(","), strict=True))
+    assert (cells["name"], cells["health"], cells["band"]) == (SILENT, "", "")
+    assert float(cells["coverage"]) > 0.0
+    assert float(cells["churn_probability_12_months"]) > 0.0, "the probability is said all the same"

@@ -3,6 +3,7 @@
 import csv
 import io
 from decimal import Decimal
+from statistics import NormalDist
 from typing import Any
 
 import pytest
@@ -161,3 +162,31 @@ def test_both_lists_come_as_csv(ask: Ask) -> None:
     groups = rows("/ltv/summary?format=csv&group_by=segment&horizon_months=12&annual_discount_rate=0&gross_margin=1")
     smb = next(row for row in groups if row["group"] == "smb")
     assert (smb["ltv_residual"], smb["currency"], smb["horizon_months"]) == ("7800.00", "USD", "12")
+
+
+def test_a_level_moves_the_bounds_of_an_account_about_the_same_value(ask: Ask) -> None:
+    """At 90 % R is between R squared and its root; the power 2 becomes 2^(z / z90) at another level."""
+    terms = "horizon_months=1&annual_discount_rate=0&gross_margin=1"
+    power = 2 ** (NormalDist().inv_cdf(0.975) / NormalDist().inv_cdf(0.95))
+    found = ask(f"/accounts/1/ltv?{terms}&level=95").json
+    assert amount(found["ltv_residual"]) == Decimal("660.00")
+    assert float(amount(found["ltv_residual_lower"])) == pytest.approx(8000 / 12 * 0.99**power, abs=0.006)
+    assert float(amount(found["ltv_residual_upper"])) == pytest.approx(8000 / 12 * 0.99 ** (1 / power), abs=0.006)
+    assert found["level"] == 95
+
+
+def test_what_an_account_earned_to_date_is_added_up_at_a_margin_of_ones_own(ask: Ask) -> None:
+    """Account 3 pays 100 a month since January: two months by 1 March. Account 4 paid 50 a month through 2025."""
+    assert amount(ask("/accounts/3/ltv?gross_margin=0.5").json["ltv_historical"]) == Decimal("100.00")
+    assert amount(ask("/accounts/4/ltv?gross_margin=1").json["ltv_historical"]) == Decimal("600.00")
+    assert amount(ask("/accounts/5/ltv?gross_margin=1").json["ltv_historical"]) == Decimal("300.00")
+
+
+def test_the_list_is_valued_at_any_terms_as_each_account_is(ask: Ask) -> None:
+    terms = "horizon_months=7&annual_discount_rate=0.3&gross_margin=0.6&level=80"
+    listed = {each["account"]["id"]: each for each in ask(f"/ltv?{terms}").json["data"]}
+    names = ("ltv_residual", "ltv_residual_lower", "ltv_residual_upper", "ltv_expansion", "ltv_total")
+    for account_id in (1, 2, 3, 4):
+        alone = ask(f"/accounts/{account_id}/ltv?{terms}").json
+        assert [listed[account_id][name] for name in names] == [alone[name] for name in names]
+    assert ask(f"/ltv?{terms}").json["terms"]["horizon_months"] == 7

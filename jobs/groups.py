@@ -10,6 +10,7 @@ from app.domain.features import Floats
 from app.domain.hazard_draws import Groups, sum_by_group
 from app.domain.ltv import DRIFT_MONTHS
 from app.domain.months import MONTHS_OF_A_YEAR, Ints
+from app.domain.process_noise import process_covariances
 from app.domain.survival import FORECAST_MONTHS, row_chunks
 from app.models.scores import GroupDraws, RetentionCurve
 from jobs.curves import monthly_points
@@ -111,6 +112,8 @@ def _sum_up(scoring: Scoring, cuts: Sequence[_Cut]) -> list[dict[str, Floats]]:
 def _rows(scoring: Scoring, cut: _Cut, *, draws: Floats, sums: Mapping[str, Floats]) -> Iterator[Row]:
     is_forecast = scoring.has_forecast[cut.account]
     churn = _monthly_churn(scoring, cut)
+    account, retention = scoring.table.account, scoring.forecast.retention
+    process = sum(process_covariances(account, layer, retention=retention) for layer in cut.layers)
     for n, name in enumerate(cut.names):
         members = cut.group == n
         yield {
@@ -122,6 +125,7 @@ def _rows(scoring: Scoring, cut: _Cut, *, draws: Floats, sums: Mapping[str, Floa
             "left_out_arr_minor": int(cut.arr[members & ~is_forecast].sum()),
             "months": FORECAST_MONTHS,
             "draws": draws[:, n, :].astype("<f4").tobytes(),
+            "process": np.asarray(process)[n].astype("<f4").tobytes(),
             "monthly_logo_churn": churn[n],
         } | {column: values[n].astype("<f8").tobytes() for column, values in sums.items()}
 

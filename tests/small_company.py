@@ -271,7 +271,9 @@ def _score(account_id: int, row: tuple[Any, ...], *, run_id: int, basis: str) ->
 
 
 def _groups(run_id: int) -> list[GroupDraws | RetentionCurve]:
-    """Of `smb`: 650.00 dollars a month that never fall, give or take a tenth; 60 % of months 25 on is extrapolated."""
+    """Of `smb`: 650.00 dollars a month that never fall, give or take a tenth, and by chance
+    one in twenty (a standard deviation, the same for all months); 60 % of months 25 on is extrapolated.
+    """
     months = np.arange(1, MONTHS + 1)
     curve = {
         "months": [0, 1, 2],
@@ -301,6 +303,7 @@ def _groups(run_id: int) -> list[GroupDraws | RetentionCurve]:
                 expected_expansion=_packed(np.full(MONTHS, monthly / 10), "<f8"),
                 extrapolated=_packed(np.where(months > 24, monthly * 0.6, 0.0), "<f8"),
                 draws=_packed(np.outer(np.linspace(0.9, 1.1, 201), np.full(MONTHS, monthly))),
+                process=_packed(np.full((MONTHS, MONTHS), (monthly / 20) ** 2)),
                 monthly_logo_churn=0.02 if group == "smb" else None,
             ),
         ]

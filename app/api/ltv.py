@@ -163,8 +163,10 @@ def show_ltv_summary(parameters: dict[str, Any]) -> Reply:
 
 
 def _group(group: GroupLtv, run: Run) -> dict[str, Any]:
+    realised = group.values.realised and [money(bound, run.currency) for bound in group.values.realised]
     return _values(group.values, run, extrapolated_share=group.values.extrapolated_share) | {
         "ltv_formula_per_account": money(group.formula, run.currency),
+        "realised": realised and dict(zip(("lower", "upper"), realised, strict=True)),
         "group": group.group,
         "label": group.label,
         "accounts": group.accounts,

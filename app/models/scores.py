@@ -191,6 +191,8 @@ class GroupDraws(Base):
     expected_expansion: Mapped[bytes] = mapped_column(LargeBinary)
     extrapolated: Mapped[bytes] = mapped_column(LargeBinary)  # the part of `expected` beyond the observed tenure
     draws: Mapped[bytes] = mapped_column(LargeBinary)
+    # What chance adds: the covariance of realised revenue by month about the expected (months x months, float32).
+    process: Mapped[bytes | None] = mapped_column(LargeBinary)
     monthly_logo_churn: Mapped[float | None]  # over the last 12 months, for the formula LTV
 
 

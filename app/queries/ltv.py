@@ -26,6 +26,7 @@ from app.domain.ltv import (
     month_weights,
 )
 from app.domain.months import MONTHS_OF_A_YEAR
+from app.domain.process_noise import realised_interval
 from app.domain.survival import FORECAST_MONTHS
 from app.errors import Invalid
 from app.models.accounts import AccountVersion
@@ -85,6 +86,7 @@ class PackedValues:
     upper: float
     expansion: float
     extrapolated_share: float
+    realised: tuple[float, float] | None  # the interval of what will come in, chance included
 
     @property
     def total(self) -> float:
@@ -305,12 +307,12 @@ class Packed(Protocol):
     draws: Any
 
 
-def value_packed(row: Packed, *, terms: LtvTerms, level: int) -> PackedValues:
-    """The value at the terms, with the interval of the draws at `level` (in %)."""
+def value_packed(row: Packed, *, terms: LtvTerms, level: int, process: bytes | None = None) -> PackedValues:
+    """The value at the terms, with the interval of the draws at `level` (in %); with `process`, of chance as well."""
     _check_horizon(terms, months=row.months)
     weights = month_weights(terms, months=row.months)
-    draws = unpack_draws(row.draws, months=row.months)[:, None]
-    lower, upper = draws_interval(draws_value(draws, terms=terms), level=level / 100)
+    drawn = draws_value(unpack_draws(row.draws, months=row.months)[:, None], terms=terms)
+    lower, upper = draws_interval(drawn, level=level / 100)
     expected, expansion, extrapolated = (
         float(np.frombuffer(packed, dtype="<f8") @ weights)
         for packed in (row.expected, row.expected_expansion, row.extrapolated)
@@ -321,7 +323,15 @@ def value_packed(row: Packed, *, terms: LtvTerms, level: int) -> PackedValues:
         upper=float(upper[0]),
         expansion=expansion,
         extrapolated_share=extrapolated / expected if expected else 0.0,
+        realised=_realised(drawn[:, 0], process, weights=weights, level=level),
     )
+
+
+def _realised(drawn: Floats, process: bytes | None, *, weights: Floats, level: int) -> tuple[float, float] | None:
+    if process is None:
+        return None
+    covariance = np.frombuffer(process, dtype="<f4").astype(np.float64).reshape(len(weights), -1)
+    return realised_interval(drawn, float(weights @ covariance @ weights), level=level / 100)
 
 
 def unpack_draws(packed: bytes, *, months: int) -> Floats:
@@ -338,7 +348,7 @@ def _group(row: GroupDraws, labels: Mapping[str, str], *, terms: LtvTerms, level
         arr_minor=row.arr_minor,
         left_out_accounts=row.left_out_accounts,
         left_out_arr_minor=row.left_out_arr_minor,
-        values=value_packed(row, terms=terms, level=level),
+        values=value_packed(row, terms=terms, level=level, process=row.process),
         formula=formula_lifetime_value(arpa, row.monthly_logo_churn, gross_margin=terms.gross_margin)
         if row.accounts
         else None,

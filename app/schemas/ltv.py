@@ -65,7 +65,17 @@ class LeftOut(Schema):
     arr = MoneyField(metadata=said("of those accounts"))
 
 
+class Realised(Schema):
+    lower = MoneyField()
+    upper = MoneyField()
+
+
 class GroupLtv(FullValues):
+    realised = fields.Nested(
+        Realised,
+        allow_none=True,
+        metadata=said("interval of what will come in: that of the value, and the chance of who leaves, together"),
+    )
     ltv_formula_per_account = MoneyField(
         allow_none=True, metadata=said(f"{FORMULA}; of one average account of the group, not of all of them together")
     )

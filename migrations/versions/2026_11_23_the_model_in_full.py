@@ -194,6 +194,7 @@ def upgrade() -> None:
     op.add_column("feature_snapshots", sa.Column("term_months", sa.Integer(), nullable=True))
     op.add_column("model_runs", sa.Column("published_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("model_runs", sa.Column("compared_with_id", sa.Integer(), nullable=True))
+    op.add_column("group_draws", sa.Column("process", sa.LargeBinary(), nullable=True))
     op.create_index("ix_model_runs_kind", "model_runs", ["kind", "as_of", "compared_with_id"], unique=False)
     op.add_column("scores", sa.Column("cause_probabilities", sa.LargeBinary(), nullable=True))
     op.add_column("scores", sa.Column("ltv_historical_minor", sa.BigInteger(), nullable=True))
@@ -211,6 +212,7 @@ def downgrade() -> None:
     op.drop_column("model_runs", "published_at")
     op.drop_column("feature_snapshots", "term_months")
     op.drop_index(
+    op.drop_column("group_draws", "process")
         "uq_trainings_current",
         table_name="trainings",
         sqlite_where=sa.text("superseded_change_id IS NULL"),

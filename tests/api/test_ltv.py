@@ -6,6 +6,7 @@ from decimal import Decimal
 from statistics import NormalDist
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.api.conftest import Ask
@@ -151,6 +152,18 @@ def test_the_list_is_sorted_by_value_and_filtered(ask: Ask) -> None:
     assert amount(first["ltv_total"]) == Decimal("16010.00")
     assert found["terms"]["horizon_months"] == 60
     assert [each["account"]["id"] for each in ask("/ltv?segment=smb&sort=ltv&limit=1").json["data"]] == [3]
+
+
+def test_what_will_come_in_scatters_by_chance_about_what_is_expected(ask: Ask) -> None:
+    """7,800 dollars a year, a tenth more or less (alike likely), and by chance a twentieth (a standard deviation)."""
+    found = ask("/ltv/summary?group_by=segment&horizon_months=12&annual_discount_rate=0&gross_margin=1").json
+    smb = next(row for row in found["data"] if row["group"] == "smb")
+    rng = np.random.default_rng(1)
+    of = 7_800 * (rng.uniform(0.9, 1.1, 400_000) + rng.normal(0, 0.05, 400_000))
+    bounds = [float(amount(smb["realised"][bound])) for bound in ("lower", "upper")]
+    assert bounds == pytest.approx(np.quantile(of, [0.05, 0.95]), rel=0.003)
+    assert bounds[0] < float(amount(smb["ltv_residual_lower"]))
+    assert bounds[1] > float(amount(smb["ltv_residual_upper"]))
 
 
 def test_both_lists_come_as_csv(ask: Ask) -> None:

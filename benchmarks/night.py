@@ -4,9 +4,9 @@
 
 Both read the same facts and write the same bytes (`benchmarks/night_bare.py` says what the script leaves out), on
 SQLite and on PostgreSQL where it is installed, each run in a process of its own, so that its peak memory is its own.
-Of the night this is what makes the scores: the steps up to the statistics of the database. The steps after them are
-named with their time. Only ratios count, those of CPU time first: the machine is shared. What the database server
-works for PostgreSQL is in the wall time alone.
+Of the night this is what makes the scores: fit, score and the statistics of the database. The other steps are named
+with their time; the peak is that of all steps up to there, the look back among them. Only ratios count, those of CPU
+time first: the machine is shared. What the database server works for PostgreSQL is in the wall time alone.
 """
 
 import json
@@ -25,7 +25,17 @@ from app.db import make_engine, reading, transaction
 from app.migrate import migrate
 from app.models.expansion import ExpansionMove, ExpansionOpportunity
 from app.models.runs import JobRun, JobStep
-from app.models.scores import FeatureSnapshot, GroupDraws, ModelRun, PublishedRun, RetentionCurve, Score, ScoreChange
+from app.models.scores import (
+    Backtest,
+    FeatureSnapshot,
+    GroupDraws,
+    ModelRun,
+    NewCustomers,
+    PublishedRun,
+    RetentionCurve,
+    Score,
+    ScoreChange,
+)
 from app.models.webhooks import WebhookMessage
 from benchmarks.company import AS_OF, write_company
 from benchmarks.night_bare import run_bare
@@ -39,7 +49,8 @@ ACCOUNTS = 100_000
 SCORING = ("fit", "score", "statistics")
 RUN_TABLES = (
     *(ExpansionMove, WebhookMessage, ExpansionOpportunity, ScoreChange),
-    *(PublishedRun, Score, FeatureSnapshot, GroupDraws, RetentionCurve, ModelRun, JobStep, JobRun),
+    *(PublishedRun, Score, FeatureSnapshot, GroupDraws, RetentionCurve, NewCustomers, Backtest),
+    *(ModelRun, JobStep, JobRun),
 )
 Figures = dict[str, Any]
 

@@ -27,7 +27,9 @@ from app.services.expansion_messages import Links
 from app.services.expansion_raising import Budget, Findings, raise_opportunities
 from jobs.flag_cross_sell import Catalog, find_cross_sell
 from jobs.flag_ranker import record_choice, study_rankers
+from jobs.flag_seats import Learned, learn_upsell, record_upsell
 from jobs.flag_upsell import find_upsell
+from jobs.flag_value import value_findings
 from jobs.night import Night
 from jobs.steps import Result, Write
 
@@ -45,7 +47,7 @@ def flag_opportunities(night: Night, _results: Mapping[str, Result]) -> Write:
         run = find_run(session)
         if run is None or run.as_of > night.run.as_of:
             return lambda _: {"flagged": 0, "skipped": "a later night is published" if run else "nothing is published"}
-        findings, choice = find_opportunities(session, night, run=run)
+        findings, choice, learned = find_opportunities(session, night, run=run)
     settings = night.known.settings
     budget = Budget(settings.flags_a_night, settings.flags_an_account)
     links = Links(night.work.settings.public_url, night.work.settings.secret_key)
@@ -53,6 +55,7 @@ def flag_opportunities(night: Night, _results: Mapping[str, Result]) -> Write:
     def write(session: Session) -> Result:
         at = night.clock()
         record_choice(session, choice, run_id=findings.run_id)
+        record_upsell(session, learned)
         raised = raise_opportunities(session, findings, budget=budget, links=links, at=at)
         counts = {name: getattr(raised, name) for name in raised.__dataclass_fields__}
         return {"found": len(findings.found), "held_back": len(findings.held_back), **counts}
@@ -60,7 +63,7 @@ def flag_opportunities(night: Night, _results: Mapping[str, Result]) -> Write:
     return write
 
 
-def find_opportunities(session: Session, night: Night, *, run: Run) -> tuple[Findings, Choice]:
+def find_opportunities(session: Session, night: Night, *, run: Run) -> tuple[Findings, Choice, Learned]:
     """What was known says of the night's date, who is not to be sold to, and how products were ranked."""
     known = night.known
     risks, lines, standing = (
@@ -75,18 +78,19 @@ def find_opportunities(session: Session, night: Night, *, run: Run) -> tuple[Fin
     is_open = np.array([reason is None for reason in reasons], dtype=np.bool_)
     open_to = accounts[is_open]
     catalog = Catalog(known, load_offers(session, known), lines)
-    found = find_upsell(session, night, open_to=open_to)
+    learned = learn_upsell(night.facts, as_of=known.as_of, run_id=run.id)
+    found = find_upsell(session, night, open_to=open_to, learned=learned)
     choice = study_rankers(catalog)
     found += find_cross_sell(catalog, standing=standing, open_to=open_to, choice=choice)
     findings = Findings(
         as_of=known.as_of,
         run_id=run.id,
         currency=known.settings.reporting_currency,
-        found=found,
+        found=value_findings(session, known, found=found, run_id=run.id),
         held_back=dict(zip(accounts[~is_open].tolist(), reasons[~is_open].tolist(), strict=True)),
         lapse_before=_nights_back(session, known.as_of),
     )
-    return findings, choice
+    return findings, choice, learned
 
 
 def _situation(accounts: Ints, risks: AccountRisks, *, lines: SoldLines, standing: Standing, as_of: date) -> Situation:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property, partial
 
@@ -27,7 +27,7 @@ from app.domain.expansion_worth import Price, price_for, typical_prices
 from app.domain.months import MONTHS_OF_A_YEAR, Days, Ints, add_months
 from app.queries.expansion_facts import Offer, SoldLines, Standing
 from app.queries.facts import Known
-from app.services.expansion_raising import Finding
+from app.services.expansion_raising import Chances, Finding
 
 TOP = 3  # of which the best that is likely and has a price is flagged
 SHOWN_COMPANIONS = 2
@@ -111,9 +111,13 @@ def find_cross_sell(catalog: Catalog, *, standing: Standing, open_to: Ints, choi
     accounts = np.flatnonzero(np.isin(catalog.ids, open_to))
     ranked = rank_products(catalog.market, catalog.sales, accounts=accounts, top=TOP, score=choice.score)
     likelihood = product_likelihood(catalog.market, ranked)
+    probability = choice.probability(ranked.score)
     chosen = {int(product) for product in ranked.product[likelihood != None]}  # noqa: E711  element by element
     prices = RecentPrices.of(catalog, standing=standing, products=chosen)
-    return list(_findings(catalog, ranked, likelihood=likelihood, prices=prices, standing=standing))
+    found = _findings(catalog, ranked, likelihood=likelihood, prices=prices, standing=standing)
+    if probability is None:
+        return [finding for finding, _ in found]
+    return [replace(finding, chances=Chances(None, float(probability[place]))) for finding, place in found]
 
 
 def _findings(
@@ -123,7 +127,8 @@ def _findings(
     likelihood: np.ndarray[tuple[int, ...], np.dtype[np.object_]],
     prices: "RecentPrices",
     standing: Standing,
-) -> Iterator[Finding]:
+) -> Iterator[tuple[Finding, tuple[int, int]]]:
+    """Each with the row and place in `ranked` that it came from."""
     for row in np.flatnonzero((likelihood != None).any(axis=1)).tolist():  # noqa: E711
         account_id = int(catalog.ids[ranked.account[row]])
         segment = standing.segments.get(account_id)
@@ -134,7 +139,7 @@ def _findings(
                 continue
             measure = prices.measure(product)
             explain = partial(_explain, catalog, account=int(ranked.account[row]), product=product)
-            yield Finding(
+            finding = Finding(
                 account_id=account_id,
                 motion=CROSS_SELL,
                 product_id=catalog.offers[product].product_id,
@@ -145,6 +150,7 @@ def _findings(
                 amount_minor=price.minor,
                 explain=partial(explain, price=_price_evidence(catalog, product, price=price, measure=measure)),
             )
+            yield finding, (row, place)
             break
 
 

@@ -11,29 +11,28 @@ from sqlalchemy.orm import Session
 from app.domain.contracts import LineState, line_state
 from app.domain.expansion_moves import ARR, UPSELL
 from app.domain.expansion_seats import (
-    WINDOWS,
     SeatPressure,
     SeatUse,
     known_windows,
     measure_pressure,
     seat_likelihood,
     seats_to_add,
-    windows_of,
 )
 from app.domain.expansion_words import Evidence
 from app.domain.expansion_worth import seats_worth
 from app.domain.features import Facts, Floats
 from app.domain.fx import MissingRate, RateTable
 from app.domain.money import Money
-from app.domain.months import Days, Ints
+from app.domain.months import Ints
 from app.queries.contract_lines import RecurringLine
 from app.queries.expansion_facts import load_distinct_people
 from app.queries.facts import Known
 from app.queries.fx import load_rates
 from app.services.expansion_raising import Finding
+from jobs.flag_people import busiest_days
+from jobs.flag_seats import Learned
 from jobs.night import Night
 
-PEOPLE = "active_people"
 SEAT = "seat"
 
 
@@ -50,7 +49,7 @@ class Measured:
         return Measured(self.account_id[rows], use, self.is_distinct[rows])
 
 
-def find_upsell(session: Session, night: Night, *, open_to: Ints) -> list[Finding]:
+def find_upsell(session: Session, night: Night, *, open_to: Ints, learned: Learned) -> list[Finding]:
     """A finding for each of the accounts `open_to` (sorted ids) whose seats fill up."""
     known = night.known
     measured = measure_seats(session, known, facts=night.facts)
@@ -60,6 +59,7 @@ def find_upsell(session: Session, night: Night, *, open_to: Ints) -> list[Findin
     rows = [row for row, word in enumerate(words) if word is not None]
     rates = load_rates(session, known_at=known.known_at)
     quantity = seats_to_add(measured.use, pressure)
+    chances = learned.chances(session, measured.account_id[rows])
     found = []
     for row in rows:
         sold = _main_product(night.lines[int(measured.account_id[row])], known=known, rates=rates)
@@ -78,6 +78,7 @@ def find_upsell(session: Session, night: Night, *, open_to: Ints) -> list[Findin
                 measure=ARR,
                 amount_minor=amount,
                 explain=partial(_explain, measured, pressure, row=row, asked=asked),
+                chances=chances.get(int(measured.account_id[row])),
             )
         )
     return [finding for finding in found if finding.amount_minor > 0]
@@ -98,7 +99,7 @@ def measure_seats(session: Session, known: Known, *, facts: Facts) -> Measured:
     since = np.full(len(facts.account_ids), np.datetime64("NaT", "D"))
     running = np.isnat(spells.ended_on)
     since[spells.account[running]] = spells.started_on[running]
-    people, first_day, last_day = _busiest_days(facts, known)
+    people, first_day, last_day = busiest_days(facts, as_of=known.as_of)
     is_distinct = np.zeros(len(facts.account_ids), dtype=np.bool_)
     place = {account_id: row for row, account_id in enumerate(facts.account_ids.tolist())}
     for account_id, own in load_distinct_people(session, known).items():
@@ -110,29 +111,6 @@ def measure_seats(session: Session, known: Known, *, facts: Facts) -> Measured:
     people[~can_be_known] = np.nan
     rows = np.flatnonzero(seats > 0)
     return Measured(facts.account_ids, SeatUse(people, seats), is_distinct).take(rows)
-
-
-def _busiest_days(facts: Facts, known: Known) -> tuple[Floats, np.datetime64, np.datetime64]:
-    """accounts x windows: people on the busiest day, 0 where nobody was; and the feed's first and last day."""
-    usage, as_of = facts.usage, np.datetime64(known.as_of)
-    people = np.zeros((len(facts.account_ids), WINDOWS))
-    nothing = np.datetime64("NaT", "D")
-    if PEOPLE not in facts.usage_metrics:
-        return people, nothing, nothing
-    own = (usage.metric == facts.usage_metrics.index(PEOPLE)) & (usage.day < as_of) & (usage.available_on < as_of)
-    day = usage.day[own]
-    if not len(day):
-        return people, nothing, nothing
-    first_day, last_day = day.min(), day.max()
-    window = windows_of(day, as_of=known.as_of)
-    recent = window >= 0
-    span = int((as_of - first_day).astype(np.int64)) + 1
-    cell = usage.account[own][recent] * span + (day[recent] - first_day).astype(np.int64)
-    cells, where = np.unique(cell, return_inverse=True)
-    a_day = np.bincount(where, usage.amount[own][recent], len(cells))  # a late event is a row of its own
-    on: Days = first_day + (cells % span).astype("timedelta64[D]")
-    np.maximum.at(people, (cells // span, windows_of(on, as_of=known.as_of)), a_day)
-    return people, first_day, last_day
 
 
 def _explain(measured: Measured, pressure: SeatPressure, *, row: int, asked: Evidence) -> list[Evidence]:

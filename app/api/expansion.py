@@ -21,7 +21,8 @@ PATH = "/expansion-opportunities"
 ONE = f"{PATH}/<id:opportunity_id>"
 CSV_HEADER = (
     *("id", "state", "motion", "account_id", "account", "sku", "product", "quantity", "likelihood"),
-    *("worth", "currency", "measure", "why_now", "episode", "flagged_on", "seen_on", "snoozed_until"),
+    *("worth", "currency", "expected_value", "probability", "measure", "why_now", "episode"),
+    *("flagged_on", "seen_on", "snoozed_until"),
 )
 
 
@@ -69,6 +70,7 @@ def _csv_row(row: Opportunity) -> list[Any]:
         "product": row.product_name,
         "worth": row.worth.amount,
         "currency": row.worth.currency,
+        "expected_value": None if row.expected_value is None else row.expected_value.amount,
     }
     return [cells[name] for name in CSV_HEADER]
 

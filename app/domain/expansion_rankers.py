@@ -27,6 +27,7 @@ from app.domain.logistic import fit_logistic
 from app.domain.months import MONTHS_OF_A_YEAR, Ints, add_months
 
 TOP = 3
+SHARE_LOOKED_AT = 4  # of a few products three are nearly all: hits are counted among a quarter of them at most
 MOST_ORIGINS = 4
 MOST_ACCOUNTS = 5_000  # of more a sample says as much
 FEWEST_BUYERS = 20  # over all origins, below which nothing is concluded
@@ -105,12 +106,13 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class RankerResult:
-    """How well a way did from one origin: `hits` of `buyers` had one of their three best among what they bought."""
+    """How well a way did from one origin: `hits` of `buyers` bought one of their best `looked_at`, three or fewer."""
 
     way: str
     origin: date
     accounts: int
     buyers: int
+    looked_at: int
     hits: int
     lift: float | None  # bought among the best tenth of all pairs, over that among all
     expected: float | None  # purchases among the best three, by the level of the half year before
@@ -155,7 +157,7 @@ def look_back(sales: Sales, origin: date, *, market: Market, own: FirstSales) ->
 
 
 def choose_ranker(pasts: Sequence[Past]) -> Choice:
-    """The way with the highest hit@3 over all origins, by accounts that bought anything; the latest origin comes first.
+    """The way with the most hits over all origins, of accounts that bought anything; the latest origin comes first.
 
     A simpler one is used where it falls short by at most one standard error of the difference, account by account.
     Propensity is fitted on the origin before, so that the earliest has none: the ways are compared on the others.
@@ -207,7 +209,8 @@ def _score_of(way: str, fitted: Propensity | None) -> Score | None:
 
 def _judge(past: Past, way: str, *, score: Score, level: Floats | None) -> tuple[Bools, RankerResult]:
     found, bought = past.best(score)
-    hit: Bools = np.asarray(bought.any(axis=1))[past.buys_anything]
+    looked_at = max(1, min(TOP, len(past.market.candidates) // SHARE_LOOKED_AT))
+    hit: Bools = np.asarray(bought[:, :looked_at].any(axis=1))[past.buys_anything]
     scores = past.scores(score)
     is_open = np.isfinite(scores)
     pairs, outcome = scores[is_open], past.bought[:, past.market.candidates][is_open]
@@ -219,6 +222,7 @@ def _judge(past: Past, way: str, *, score: Score, level: Floats | None) -> tuple
         origin=past.origin,
         accounts=len(past.owned),
         buyers=len(hit),
+        looked_at=looked_at,
         hits=int(hit.sum()),
         lift=float(outcome[best].mean() / outcome.mean()) if outcome.any() else None,
         expected=expected,

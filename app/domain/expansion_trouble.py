@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from app.domain.features import Bools, Floats
 from app.domain.months import Days
 
-MOST_RISK = 0.2  # of churn within three months, whatever its cause: the model has one
+MOST_RISK = 0.2  # that the account decides to leave within three months
 RENEWAL_DAYS, MOST_RENEWAL_RISK = 90, 0.3
 
 NOT_LIVE, NOT_SCORED, CHURN_RISK, RENEWAL, ESCALATION = "not_live", "not_scored", "churn_risk", "renewal", "escalation"

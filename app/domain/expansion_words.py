@@ -66,6 +66,13 @@ def _typical_price(item: Evidence) -> str:
     return f"It is worth {what} {sales} of {item['product']} to {buyers} in the last {item['months']} months."
 
 
+def _chance(item: Evidence) -> str:
+    within = f"{item['days_180']:.0%} within six months"
+    if item["days_90"] is not None:
+        within = f"{item['days_90']:.0%} within three months, {within}"
+    return f"The chance that it comes is {within}; forecasts like this were right in the two half years before."
+
+
 SENTENCES: Mapping[str, Callable[[Evidence], str]] = {
     "seats_in_use": _seats_in_use,
     "growth": _growth,
@@ -74,6 +81,7 @@ SENTENCES: Mapping[str, Callable[[Evidence], str]] = {
     "adoption": _adoption,
     "owned_with": _owned_with,
     "typical_price": _typical_price,
+    "chance": _chance,
 }
 
 

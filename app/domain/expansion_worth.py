@@ -28,6 +28,16 @@ def seats_worth(arr_minor: int, seats: Fraction, *, quantity: int) -> int:
     return round(Fraction(arr_minor) * quantity / seats)
 
 
+def expected_value(amount_minor: int, *, probability: float, margin: float, months: float | None) -> int:
+    """probability x ARR / 12 x margin x months expected; probability x amount x margin of what is sold once.
+
+    `months` is the sum of R(k) over the horizon, the months of revenue to expect; None for what is sold once.
+    In minor units, a forecast.
+    """
+    times = 1.0 if months is None else months / 12.0
+    return round(probability * amount_minor * margin * times)
+
+
 def median_minor(amounts: Sequence[int]) -> int:
     """The middle one, or the half-even mean of the two in the middle. ValueError where there is none."""
     ordered = sorted(amounts)

@@ -35,6 +35,9 @@ class ExpansionOpportunity(Base):
     run_id: Mapped[int] = mapped_column(ForeignKey("model_runs.id"))  # whose risk allowed it
     likelihood: Mapped[str] = mapped_column(String(10))  # high, medium
     score: Mapped[float]
+    # Of coming within six months, and amount x margin x months expected x probability; null: no level was right twice.
+    probability: Mapped[float | None]
+    expected_value_minor: Mapped[int | None] = mapped_column(BigInteger)
     quantity: Mapped[int | None]  # seats more
     measure: Mapped[str] = mapped_column(String(10))  # of the amount: arr (a year), bookings (once)
     amount_minor: Mapped[int] = mapped_column(BigInteger)  # what it would add

@@ -75,9 +75,11 @@ class Opportunity:
     run_id: int
     likelihood: str  # high, medium
     score: float
+    probability: float | None  # that it comes within six months; None: no level was right twice
     quantity: int | None
     measure: str  # arr, bookings
     worth: Money
+    expected_value: Money | None  # probability x margin x what it adds while the account stays
     evidence: Sequence[dict[str, Any]]
 
 
@@ -212,6 +214,7 @@ def _opportunities(today: date) -> Select[*tuple[Any, ...]]:
         select(
             *own.values(),
             row.amount_minor,
+            row.expected_value_minor,
             row.currency,
             func.coalesce(account.name, "").label("account_name"),
             Product.sku,
@@ -231,8 +234,12 @@ def _opportunities(today: date) -> Select[*tuple[Any, ...]]:
 
 def _opportunity(row: Any) -> Opportunity:
     values = row._asdict()
-    worth = Money(values.pop("amount_minor"), values.pop("currency"))
-    return Opportunity(**values, worth=worth)
+    minor, currency, expected = (values.pop(name) for name in ("amount_minor", "currency", "expected_value_minor"))
+    return Opportunity(
+        **values,
+        worth=Money(minor, currency),
+        expected_value=None if expected is None else Money(expected, currency),
+    )
 
 
 def _conditions(session: Session, chosen: OpportunityFilter, *, today: date) -> list[ColumnElement[bool]]:

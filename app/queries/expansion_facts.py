@@ -1,6 +1,6 @@
 """What the night reads to find expansion opportunities: sales, products, risk and trouble, as columns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Select, case, distinct, func, literal, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from app.domain.causes import CAUSES, HORIZONS_MONTHS, VOLUNTARY
 from app.domain.contracts import LineKind
 from app.domain.expansion_seats import WINDOW_DAYS, WINDOWS
 from app.domain.features import Bools, Floats
@@ -26,6 +27,7 @@ from app.models.success import Ticket
 from app.queries.columns import day_number, fetch_columns
 from app.queries.facts import Known
 from app.queries.fx import load_rates
+from app.queries.ids import BATCH
 from app.queries.known import in_force, valid_on
 
 RISK_MONTHS = 3
@@ -161,19 +163,45 @@ def load_offers(session: Session, known: Known) -> list[Offer]:
 
 
 def load_account_risks(session: Session, run_id: int) -> AccountRisks:
-    """P(churn within 3 months) from the stored curve, P at the renewal, and the state of each account."""
-    first_byte = (RISK_MONTHS - 1) * FLOAT_BYTES + 1
-    survival = func.substr(Score.survival, first_byte, FLOAT_BYTES, type_=Score.survival.type)
+    """P(the account decides to leave within 3 months), P at the renewal, and the state of each account.
+
+    A run that knows no causes gives P(it leaves at all).
+    """
+    survival = _float_of(Score.survival, RISK_MONTHS - 1)
+    voluntary = _float_of(Score.cause_probabilities, HORIZONS_MONTHS.index(RISK_MONTHS) * len(CAUSES) + VOLUNTARY)
     statement = (
-        select(Score.account_id, Score.status, survival, Score.renewal_on, Score.renewal_churn_probability)
+        select(Score.account_id, Score.status, survival, voluntary, Score.renewal_on, Score.renewal_churn_probability)
         .where(Score.run_id == run_id)
         .order_by(Score.account_id)
     )
-    account, status, curve, renewal_on, renewal_churn = fetch_columns(session, statement)
-    third = np.array(
-        [np.nan if each is None else 1.0 - np.frombuffer(each, "<f4")[0] for each in curve], dtype=np.float64
-    )
+    account, status, stays, leaves, renewal_on, renewal_churn = fetch_columns(session, statement)
+    third = np.array([_risk(*each) for each in zip(stays, leaves, strict=True)], dtype=np.float64)
     return AccountRisks(account.astype(np.int64), status, third, renewal_on, renewal_churn.astype(np.float64))
+
+
+def _float_of(column: InstrumentedAttribute[bytes | None], place: int) -> ColumnElement[bytes]:
+    return func.substr(column, place * FLOAT_BYTES + 1, FLOAT_BYTES, type_=column.type)
+
+
+def _risk(stays: bytes | None, leaves: bytes | None) -> float:
+    if leaves:
+        return float(np.frombuffer(leaves, "<f4")[0])
+    return 1.0 - float(np.frombuffer(stays, "<f4")[0]) if stays else np.nan
+
+
+def load_survival(
+    session: Session, run_id: int, *, account_ids: Sequence[int], months: int, of_revenue: bool = False
+) -> dict[int, Floats]:
+    """The run's S over months 1..`months`, or R with `of_revenue`, of those of these accounts that have a curve."""
+    curve = func.coalesce(Score.retention, Score.survival) if of_revenue else Score.survival
+    found: dict[int, Floats] = {}
+    for start in range(0, len(account_ids), BATCH):
+        chosen = Score.account_id.in_(account_ids[start : start + BATCH])
+        rows = session.execute(select(Score.account_id, curve).where(Score.run_id == run_id, chosen))
+        for account_id, stored in rows:
+            if stored is not None:
+                found[account_id] = np.frombuffer(stored, "<f4", count=months).astype(np.float64)
+    return found
 
 
 def load_escalated(session: Session, known: Known) -> frozenset[int]:

@@ -44,7 +44,14 @@ class OpportunityItem(Schema):
     product = fields.Nested(OpportunityProduct)
     quantity = Whole(metadata=said("seats more; null for a cross-sell"))
     likelihood = fields.String(metadata=said("high or medium, by a rule; never a probability"))
+    probability = Number(
+        metadata=said("that it comes within six months; null unless forecasts were right in two half years in a row")
+    )
     worth = MoneyField(metadata=said("what it would add"))
+    expected_value = MoneyField(
+        allow_none=True,
+        metadata=said("probability x gross margin x what it adds over the months the account is expected to stay"),
+    )
     measure = fields.String(metadata=said("of the worth: arr is a year's recurring revenue, bookings is once"))
     why_now = Text()
     evidence = fields.List(fields.String(), metadata=said("in sentences, the first says why now"))

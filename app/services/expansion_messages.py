@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.domain.expansion_words import evidence_sentences
+from app.domain.money import Money
 from app.models.expansion import ExpansionMove
 from app.queries.accounts import OtherId
 from app.queries.expansion import Opportunity, load_external_ids, load_opportunities
@@ -58,7 +59,9 @@ def message_data(opportunity: Opportunity, external_ids: Sequence[OtherId]) -> d
         "product": {"sku": opportunity.sku, "name": opportunity.product_name},
         "quantity": opportunity.quantity,
         "likelihood": opportunity.likelihood,
-        "worth": {"amount": opportunity.worth.text, "currency": opportunity.worth.currency},
+        "probability": opportunity.probability,
+        "worth": _money(opportunity.worth),
+        "expected_value": None if opportunity.expected_value is None else _money(opportunity.expected_value),
         "measure": opportunity.measure,
         "why_now": sentences[0] if sentences else None,
         "evidence": sentences,
@@ -66,6 +69,10 @@ def message_data(opportunity: Opportunity, external_ids: Sequence[OtherId]) -> d
         "flagged_on": opportunity.flagged_on,
         "snoozed_until": opportunity.snoozed_until,
     }
+
+
+def _money(money: Money) -> dict[str, str]:
+    return {"amount": money.text, "currency": money.currency}
 
 
 def tell_of_flags(session: Session, reminders: Mapping[int, bool], *, links: Links, at: datetime) -> None:

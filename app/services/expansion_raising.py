@@ -26,6 +26,14 @@ Key = tuple[int, str, int]  # account, motion, product
 
 
 @dataclass(frozen=True, slots=True)
+class Chances:
+    """P(it comes within 90 and 180 days), where backtests allow to say so; 90 days None where that is not known."""
+
+    within_90_days: float | None
+    within_180_days: float
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """Something that tonight's facts say an account is ready for; the amount is in the company's currency."""
 
@@ -38,6 +46,8 @@ class Finding:
     measure: str
     amount_minor: int
     explain: Callable[[], Sequence[Evidence]]  # what speaks for it, worked out for those that are flagged
+    chances: Chances | None = None
+    expected_value_minor: int | None = None
 
     @property
     def key(self) -> Key:
@@ -251,9 +261,16 @@ def _figures(finding: Finding, findings: Findings) -> dict[str, Any]:
         "run_id": findings.run_id,
         "likelihood": finding.likelihood,
         "score": finding.score,
+        "probability": None if finding.chances is None else finding.chances.within_180_days,
+        "expected_value_minor": finding.expected_value_minor,
         "quantity": finding.quantity,
         "measure": finding.measure,
         "amount_minor": finding.amount_minor,
         "currency": findings.currency,
-        "evidence": [dict(item) for item in finding.explain()],
+        "evidence": [dict(item) for item in [*finding.explain(), *_chance(finding)]],
     }
+
+
+def _chance(finding: Finding) -> Iterator[Evidence]:
+    if finding.chances is not None:
+        yield {"kind": "chance", "days_90": finding.chances.within_90_days, "days_180": finding.chances.within_180_days}

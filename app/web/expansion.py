@@ -13,10 +13,12 @@ from app.http import database
 from app.queries.account_list import Companion, load_companions
 from app.queries.expansion import Opportunity, OpportunityQuery, list_opportunities, sum_up_opportunities
 from app.queries.expansion_choices import Choices, load_choices
+from app.queries.expansion_report import load_expansion_report
 from app.schemas.spreadsheet import write_csv
 from app.web.expansion_asked import STATE_GROUPS, Asked, read_asked
 from app.web.expansion_evidence import describe_evidence
 from app.web.expansion_move import describe_moved
+from app.web.expansion_report import describe_report
 from app.web.expansion_words import LIKELIHOODS as LIKELIHOOD_WORDS
 from app.web.expansion_words import MOTIONS as MOTION_WORDS
 from app.web.expansion_words import STATES
@@ -43,7 +45,7 @@ COLUMNS: tuple[tuple[str, LazyString, str | None, bool], ...] = (
 )
 CSV_COLUMNS = (
     *("opportunity_id", "account_id", "account", "csm", "motion", "sku", "product", "quantity", "worth", "currency"),
-    *("measure", "likelihood", "state", "snoozed_until", "flagged_on", "evidence"),
+    *("expected_value", "probability", "measure", "likelihood", "state", "snoozed_until", "flagged_on", "evidence"),
 )
 
 
@@ -71,6 +73,7 @@ def show_expansion() -> ResponseReturnValue:
         asked=asked,
         has_run=moment.run is not None,
         results=_results(asked, moment),
+        report=None if moment.run is None else describe_report(load_expansion_report(database(), moment.run.id)),
     )
 
 
@@ -154,6 +157,8 @@ def _csv_row(row: Opportunity, companion: Companion) -> tuple[object, ...]:
         row.quantity,
         amount(row.worth.minor, row.worth.currency),
         row.worth.currency,
+        None if row.expected_value is None else amount(row.expected_value.minor, row.expected_value.currency),
+        row.probability,
         row.measure,
         row.likelihood,
         row.state,

@@ -112,6 +112,22 @@ def _typical_price(item: Evidence) -> str:
     )
 
 
+def _chance(item: Evidence) -> str:
+    within = show_percent(item["days_180"], digits=0)
+    if item["days_90"] is None:
+        return _(
+            "The chance that it comes is %(six)s within six months; forecasts like this were right in the two half "
+            "years before.",
+            six=within,
+        )
+    return _(
+        "The chance that it comes is %(three)s within three months, %(six)s within six months; forecasts like this "
+        "were right in the two half years before.",
+        three=show_percent(item["days_90"], digits=0),
+        six=within,
+    )
+
+
 def _exactly(value: float) -> str:
     """Whole where it is, else with one digit."""
     return show_number(value, digits=0 if float(value).is_integer() else 1)
@@ -125,4 +141,5 @@ SENTENCES: Mapping[str, Callable[[Evidence], str]] = {
     "adoption": _adoption,
     "owned_with": _owned_with,
     "typical_price": _typical_price,
+    "chance": _chance,
 }

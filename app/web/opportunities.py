@@ -9,7 +9,7 @@ from app.queries.account_list import Companion
 from app.queries.expansion import Opportunity
 from app.web.expansion_evidence import describe_evidence
 from app.web.expansion_words import LIKELIHOODS, MOTIONS, STATE_TONES, STATES
-from app.web.formats import show_day, show_money, show_number
+from app.web.formats import show_day, show_money, show_number, show_percent
 from app.web.texts import gettext as _
 from app.web.texts import lazy_gettext as _l
 from app.web.texts import ngettext
@@ -29,7 +29,9 @@ class Row:
     product: str
     worth: str
     measure: str
+    expected: str  # "" where no probability is said
     likelihood: str
+    chance: str
     likelihood_tone: str
     why: str
     state: str
@@ -51,7 +53,9 @@ def describe_row(opportunity: Opportunity, companion: Companion | None = None) -
         product=_product_text(opportunity),
         worth=show_money(worth.minor, worth.currency),
         measure=str(MEASURES[opportunity.measure]),
+        expected=_expected_text(opportunity),
         likelihood=word(LIKELIHOODS, opportunity.likelihood),
+        chance=_chance_text(opportunity),
         likelihood_tone="good" if opportunity.likelihood == "high" else "none",
         why=describe_evidence(opportunity.evidence[0]) if opportunity.evidence else "",
         state=word(STATES, opportunity.state),
@@ -59,6 +63,17 @@ def describe_row(opportunity: Opportunity, companion: Companion | None = None) -
         flagged=show_day(opportunity.flagged_on),
         until=_("until %(day)s", day=show_day(until)) if until else "",
     )
+
+
+def _expected_text(opportunity: Opportunity) -> str:
+    expected = opportunity.expected_value
+    return "" if expected is None else _("expected %(money)s", money=show_money(expected.minor, expected.currency))
+
+
+def _chance_text(opportunity: Opportunity) -> str:
+    if opportunity.probability is None:
+        return ""
+    return _("%(share)s in six months", share=show_percent(opportunity.probability, digits=0))
 
 
 def _product_text(opportunity: Opportunity) -> str:

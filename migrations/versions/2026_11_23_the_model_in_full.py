@@ -191,10 +191,12 @@ def upgrade() -> None:
         sqlite_where=sa.text("superseded_change_id IS NULL"),
         postgresql_where=sa.text("superseded_change_id IS NULL"),
     )
+    op.add_column("expansion_opportunities", sa.Column("probability", sa.Double(), nullable=True))
+    op.add_column("expansion_opportunities", sa.Column("expected_value_minor", sa.BigInteger(), nullable=True))
     op.add_column("feature_snapshots", sa.Column("term_months", sa.Integer(), nullable=True))
+    op.add_column("group_draws", sa.Column("process", sa.LargeBinary(), nullable=True))
     op.add_column("model_runs", sa.Column("published_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("model_runs", sa.Column("compared_with_id", sa.Integer(), nullable=True))
-    op.add_column("group_draws", sa.Column("process", sa.LargeBinary(), nullable=True))
     op.create_index("ix_model_runs_kind", "model_runs", ["kind", "as_of", "compared_with_id"], unique=False)
     op.add_column("scores", sa.Column("cause_probabilities", sa.LargeBinary(), nullable=True))
     op.add_column("scores", sa.Column("ltv_historical_minor", sa.BigInteger(), nullable=True))
@@ -210,9 +212,11 @@ def downgrade() -> None:
     op.drop_index("ix_model_runs_kind", table_name="model_runs")
     op.drop_column("model_runs", "compared_with_id")
     op.drop_column("model_runs", "published_at")
-    op.drop_column("feature_snapshots", "term_months")
-    op.drop_index(
     op.drop_column("group_draws", "process")
+    op.drop_column("feature_snapshots", "term_months")
+    op.drop_column("expansion_opportunities", "expected_value_minor")
+    op.drop_column("expansion_opportunities", "probability")
+    op.drop_index(
         "uq_trainings_current",
         table_name="trainings",
         sqlite_where=sa.text("superseded_change_id IS NULL"),

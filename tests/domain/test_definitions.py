@@ -15,7 +15,7 @@ PUBLISHED = {
     "retention_km@1": "946946a8ff6598c7",
     "health@1": "b395b0239dc03385",
     "health@2": "d4a21ebef382d391",
-    "health_change@1": "fd9261837b9249f4",
+    "health_change@1": "9867a87fa8319fb4",
     "ltv_residual@1": "34e9b7622d425e17",
     "ltv_expansion@1": "4ef10ad3fb7bc32d",
     "ltv_total@1": "8a0c2b46d639de58",

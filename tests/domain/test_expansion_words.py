@@ -48,6 +48,20 @@ EVIDENCE = [
         {"kind": "typical_price", "product": "X", "segment": None, "sales": 1, "measure": "bookings", "months": 12},
         "It is worth the amount of the one sale of X to any account in the last 12 months.",
     ),
+    (
+        {"kind": "chance", "days_90": 0.123, "days_180": 0.25},
+        (
+            "The chance that it comes is 12% within three months, 25% within six months; forecasts like this were right "
+            "in the two half years before."
+        ),
+    ),
+    (
+        {"kind": "chance", "days_90": None, "days_180": 0.25},
+        (
+            "The chance that it comes is 25% within six months; forecasts like this were right in the two half years "
+            "before."
+        ),
+    ),
 ]
 
 

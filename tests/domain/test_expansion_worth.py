@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from app.domain.expansion_worth import Price, median_minor, price_for, seats_worth, typical_prices
+from app.domain.expansion_worth import Price, expected_value, median_minor, price_for, seats_worth, typical_prices
 
 
 def test_seats_are_worth_what_the_account_pays_for_one_rounded_once() -> None:
@@ -37,3 +37,10 @@ def test_a_segment_has_its_own_price_from_three_sales_on() -> None:
     assert price_for(prices, 1, segment="enterprise") == every
     assert price_for(prices, 1, segment=None) == every
     assert price_for(prices, 2, segment="smb") is None
+
+
+def test_the_expected_value_by_pencil() -> None:
+    # A quarter of 1,200.00 a year at 80 % margin, over 30 months of revenue: .25 x 100 x 30 x .8 = 600.00.
+    assert expected_value(120_000, probability=0.25, margin=0.8, months=30.0) == 60_000
+    assert expected_value(120_000, probability=0.25, margin=0.8, months=None) == 24_000
+    assert expected_value(120_000, probability=0.0, margin=0.8, months=30.0) == 0

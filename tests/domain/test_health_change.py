@@ -175,6 +175,16 @@ def test_what_happened_and_what_was_told_late_are_told_apart(
     assert [name for name, moved in move.items() if abs(moved) > 1e-9] == [part]
 
 
+@pytest.mark.parametrize(("then", "known_now", "later"), [(1.0, 1.0, np.nan), (np.nan, np.nan, -1.0), (1.0, 0.0, -1.0)])
+def test_what_a_silent_feed_no_longer_says_or_says_again_is_late_data(
+    then: float, known_now: float, later: float
+) -> None:
+    model = hand_model(intercept=-4.0, use=-0.5)
+    before, now = (assessed(model, hand_table([[value, 0.0]])) for value in (then, later))
+    move = named(split_move(before, now, hindsight=hand_table([[known_now, 0.0]]), silent={"use"})[0])
+    assert [name for name, moved in move.items() if abs(moved) > 1e-9] == ["late_data"]
+
+
 def test_an_account_without_hindsight_learned_nothing_late() -> None:
     model = hand_model(intercept=-4.0, use=-0.5)
     earlier, later = hand_table([[1.0, 0.0], [1.0, 0.0]]), hand_table([[0.0, 0.0], [0.0, 0.0]])

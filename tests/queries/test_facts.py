@@ -24,6 +24,7 @@ from app.services.onboarding import record_milestones
 from app.services.products import record_products
 from app.services.sources import Source
 from app.services.success import record_surveys, record_tickets, record_touches, record_trainings
+from app.services.usage import record_usage
 from integrations.files.rows import (
     AccountRow,
     ChurnRow,
@@ -37,6 +38,7 @@ from integrations.files.rows import (
     TicketRow,
     TouchRow,
     TrainingRow,
+    UsageDayRow,
 )
 
 ACCOUNTS = ("A", "B", "C")
@@ -55,6 +57,10 @@ def deal(name: str, starts_on: date, **said: Any) -> ClosedDeal:
     line |= {key: said.pop(key) for key in tuple(said) if key in LineRow.__dataclass_fields__}
     head = DealRow(name, said.pop("account", name[0]), closed_on=starts_on, currency="USD", **said)
     return ClosedDeal(head, (LineRow(name, "Seats", key="1", **line),))
+
+
+def usage(account: str, day: date, amount: float) -> UsageDayRow:
+    return UsageDayRow(day, account=account, feature="reports", amount=amount)
 
 
 Told = tuple[date, Callable[..., Any], Sequence[Any]]
@@ -172,6 +178,68 @@ def test_of_several_versions_the_one_known_on_the_day_counts_alone(engine: Engin
         ("100.0", "500.0"),
     ]
     assert rows_at(facts, date(2025, 5, 9))[gamma]["mrr"] == "100.0"
+
+
+CUT = date(2025, 4, 1)
+# Told on the day of the cut or later, and dated before it wherever a source can do so: nobody knew it by then.
+STORM: tuple[Told, ...] = (
+    (CUT, record_accounts, [replace(ALPHA, segment="small"), AccountRow("B", "B", segment="small")]),
+    (
+        CUT,
+        record_tickets,
+        [TicketRow(f"x{n}", name, date(2025, 3, n), is_escalated=True) for n in (1, 9) for name in "A"],
+    ),
+    (CUT, record_tickets, [replace(TICKET, is_escalated=True, opened_on=date(2025, 3, 30))]),
+    (CUT, record_surveys, [SurveyRow(f"x{name}", name, date(2025, 3, 30), kind="nps", score=0) for name in ACCOUNTS]),
+    (CUT, record_surveys, [replace(ANSWER, score=1)]),
+    (CUT, record_touches, [TouchRow(f"x{name}", name, date(2025, 3, 31), kind="call") for name in ACCOUNTS]),
+    (CUT, record_trainings, [replace(COURSE, id=f"x{name}", account=name) for name in ACCOUNTS]),
+    (CUT, record_invoices, [replace(BILL, id=f"x{name}", account=name, due_on=date(2025, 1, 9)) for name in ACCOUNTS]),
+    (CUT, record_invoices, [replace(BILL, due_on=date(2025, 1, 7))]),
+    (CUT, record_milestones, [replace(STEP, deal=f"{name}1", done_on=date(2025, 2, 1)) for name in ACCOUNTS]),
+    (CUT, record_deals, [deal("A1", date(2025, 1, 6), amount=Decimal(9600), quantity=Decimal(99))]),
+    (
+        CUT,
+        record_churn,
+        [replace(NOTICE, id=f"x{name}", deal=f"{name}1", effective_on=date(2025, 5, 1)) for name in ACCOUNTS],
+    ),
+    (CUT, record_usage, [usage(name, date(2025, 3, day), 500) for name in ACCOUNTS for day in (3, 10, 31)]),
+)
+
+
+def bytes_at(facts: Facts, landmark: date) -> dict[str, bytes]:
+    table = build_features(facts, np.array([landmark], dtype="datetime64[D]"))
+    clock = ("account", "started_on", "term_months", "renewal_on", "committed_until", "mrr")
+    columns = zip(table.names, table.values.T, strict=True)
+    return {name: getattr(table, name).tobytes() for name in clock} | {name: each.tobytes() for name, each in columns}
+
+
+def test_whatever_is_told_after_a_day_changes_no_byte_of_that_day(engine: Engine) -> None:
+    told = [each for each in STORY if each[0] < CUT]
+    uses = [
+        (
+            date(2025, 1, 7) + timedelta(days=3 * n),
+            record_usage,
+            [usage(name, date(2025, 1, 6) + timedelta(days=3 * n), n)],
+        )
+        for n in range(28)
+        for name in "AB"
+    ]
+    tell(engine, *sorted([*told, *uses], key=lambda each: each[0]))
+    landmarks = [*(date(2025, 1, 20) + timedelta(days=9 * step) for step in range(8)), CUT]
+    after = CUT + timedelta(days=2)
+    calm = facts_of(engine, as_of=after, known_on=after)
+    tell(engine, *STORM)
+    for known_on in (after, date(2025, 6, 1)):
+        stormy = facts_of(engine, as_of=known_on, known_on=known_on)
+        for landmark in landmarks:
+            assert bytes_at(stormy, landmark) == bytes_at(calm, landmark), landmark
+    before, then = bytes_at(calm, after), bytes_at(stormy, after)
+    moved = {name for name in before if before[name] != then[name]}
+    assert moved >= {
+        *("usage_level", "usage_mean_3m", "usage_trend", "tickets_90d", "escalations_90d", "nps", "days_since_contact"),
+        *("trainings_12m", "overdue_days", "onboarding_late", "onboarding_overdue", "segment: small", "mrr", "log_mrr"),
+    }
 
 
 def mrr_on(engine: Engine, *days: date) -> list[float]:

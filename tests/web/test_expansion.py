@@ -10,11 +10,15 @@ from sqlalchemy import select
 
 from app.db import reading
 from app.domain.expansion_moves import REASONS, STATES
+from app.domain.expansion_rankers import RANKERS
 from app.domain.expansion_words import SENTENCES, evidence_sentences
 from app.http import Application
 from app.models.audit import AuditEntry
 from app.models.expansion import ExpansionOpportunity
+from app.queries.expansion_report import load_expansion_report
+from app.queries.runs import find_run
 from app.web.expansion_evidence import SENTENCES as WEB_SENTENCES
+from app.web.expansion_report import WAYS as RANKER_WORDS
 from app.web.expansion_words import REASONS as REASON_WORDS
 from app.web.expansion_words import STATES as STATE_WORDS
 from tests.web.conftest import csrf_token
@@ -106,6 +110,7 @@ def test_a_damaged_cursor_is_a_page_that_says_so(client: FlaskClient) -> None:
 
 
 def test_every_kind_of_evidence_state_and_reason_has_words() -> None:
+    assert set(RANKER_WORDS) == set(RANKERS)
     assert set(WEB_SENTENCES) == set(SENTENCES)
     assert set(STATE_WORDS) == set(STATES)
     assert {reason for reasons in REASONS.values() for reason in reasons} <= set(REASON_WORDS)
@@ -128,6 +133,25 @@ def test_an_upsell_shows_seats_in_use_beside_seats_paid_for(client: FlaskClient)
     page = client.get(f"/expansion/{found[0]}").text
     assert 'data-chart="usage"' in page
     assert "Seats paid for" in page
+
+
+def test_below_the_list_stands_how_right_the_ways_were(client: FlaskClient, app: Application) -> None:
+    page = client.get("/expansion").text
+    section = page[page.index('id="how-right"') :]
+    with reading(app.engine) as session:
+        run = find_run(session)
+        assert run is not None
+        report = load_expansion_report(session, run.id)
+    assert {each.way for each in report.rankers} <= set(RANKERS)
+    assert sum(each.is_used for each in report.rankers) == (1 if report.rankers else 0)
+    for each in report.rankers:
+        assert str(RANKER_WORDS[each.way]) in section
+        assert f"{each.hits} of {each.buyers}" in section
+    for each in report.seats:
+        assert f">{each.observed}<" in section
+        assert f">{each.expected:.1f}<" in section
+    said = re.findall(r"\d+% in six months", page)
+    assert bool(said) <= (report.cross_sell_has_level or report.upsell_has_level)
 
 
 def test_one_that_is_not_there_is_a_page_that_says_so(client: FlaskClient) -> None:

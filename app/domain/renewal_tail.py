@@ -82,12 +82,12 @@ def fit_beta_geometric(due: Floats, lost: Floats, *, prior: ShapePrior | None = 
     for _ in range(MOST_STEPS):
         _, gradient, hessian = value
         steepness = np.linalg.eigvalsh(hessian)[0]
-        step = -np.linalg.solve(hessian + (damping + max(0.0, -steepness)) * np.eye(2), gradient)
+        step = -np.linalg.solve(hessian + (damping + max(0.0, -2.0 * steepness)) * np.eye(2), gradient)
         step *= min(1.0, _LARGEST_STEP / max(float(np.abs(step).max()), 1e-300))
         if steepness > 0 and float(gradient @ np.linalg.solve(hessian, gradient)) <= TOLERANCE * max(1.0, total):
             return _describe(point, hessian)
         candidate = _evaluate(point + step, due, lost=lost, prior=prior)
-        if np.abs(point + step).max() > _FURTHEST:
+        if prior is None and np.abs(point + step).max() > _FURTHEST:
             break
         if candidate[0] <= value[0]:
             point, value, damping = point + step, candidate, damping / 10.0

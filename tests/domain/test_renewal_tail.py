@@ -19,6 +19,7 @@ from app.domain.renewal_tail import (
     BetaGeometric,
     NoBetaGeometricError,
     RenewalTail,
+    ShapePrior,
     curve_numbers,
     fit_beta_geometric,
     fit_tail,
@@ -122,6 +123,32 @@ def test_without_a_renewal_the_prior_speaks_and_without_a_prior_nothing_does() -
     assert fit_beta_geometric(np.full(12, 100.0), np.zeros(12), prior=DEFAULT_PRIOR).hazard(np.array([1])) < 0.01
     everyone = fit_beta_geometric(np.array([500.0]), np.array([500.0]), prior=DEFAULT_PRIOR)
     assert everyone.hazard(np.array([1])) > 0.95
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    months=st.integers(1, 240),
+    size=st.floats(0, 7),
+    kind=st.sampled_from(("none", "all", "rising", "constant", "rare")),
+    prior=st.tuples(st.floats(-5, 5), st.sampled_from((0.5, 1.0)), st.floats(-12, 4), st.sampled_from((1.0, 2.0))),
+)
+def test_with_a_prior_there_is_a_mode_whatever_was_counted(
+    seed: int, months: int, size: float, kind: str, prior: tuple[float, float, float, float]
+) -> None:
+    rng = np.random.default_rng(seed)
+    due = 10**size * rng.random(months) * (rng.random(months) < rng.random())
+    rate = {
+        "none": 0.0,
+        "all": 1.0,
+        "rising": np.clip(rng.random() * np.linspace(0.1, 3, months), 0, 1),
+        "constant": 10 ** rng.uniform(-6, -1),
+        "rare": rng.random(months) * (rng.random(months) < 0.1),
+    }[kind]
+    found = fit_beta_geometric(due, due * rate, prior=ShapePrior(*prior))
+    assert found.alpha > 0
+    assert found.beta > 0
+    assert 0 < found.log_sum_sd < 100
 
 
 def clock(tenure: list[list[int]], renews: list[list[float]], contract: list[float]) -> Clock:

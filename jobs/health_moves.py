@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.db import reading
+from app.domain.feature_inputs import is_fresh, last_fact_on
 from app.domain.feature_table import build_features
-from app.domain.features import FeatureTable, Floats
+from app.domain.features import Facts
 from app.domain.health import Health
 from app.domain.health_change import Assessed, split_move
 from app.domain.hindsight import know_in_hindsight
@@ -28,10 +30,13 @@ def find_health_moves(scoring: Scoring, *, base_id: int | None) -> NDArray[np.ob
     if scoring.health is None or base_id is None:
         return moves
     base, *others = _load_bases(scoring, base_id=base_id)
-    hindsight = _look_back(scoring, base)
+    facts = know_in_hindsight(scoring.night.facts, known_on=scoring.night.run.as_of)
+    hindsight = build_features(facts, np.array([base.as_of], dtype="datetime64[D]"))
+    silent = _silent_inputs(scoring, base.as_of, facts=facts)
     nothing = take_rows(hindsight, np.arange(0))
     for scored, known_now in ((base, hindsight), *((each, nothing) for each in others)):
-        rows, found = _split_since(scored, scoring, health=scoring.health, hindsight=known_now)
+        rows, before, after = _pair_up(scored, scoring, health=scoring.health)
+        found = split_move(before, after, hindsight=known_now, silent=silent)
         moves[rows] = [each.tobytes() for each in found.astype("<f8")]
     return moves
 
@@ -49,16 +54,21 @@ def _account_ids(scoring: Scoring) -> Ints:
     return scoring.night.facts.account_ids[scoring.table.account]
 
 
-def _look_back(scoring: Scoring, base: ScoredAccounts) -> FeatureTable:
-    """The features of the base run's day, as known now."""
-    facts = know_in_hindsight(scoring.night.facts, known_on=scoring.night.run.as_of)
-    return build_features(facts, np.array([base.as_of], dtype="datetime64[D]"))
+def _silent_inputs(scoring: Scoring, earlier_on: date, *, facts: Facts) -> set[str]:
+    """The features whose feed is silent now, or was on the earlier day for all that is known of it now."""
+    days = ((scoring.night.facts, scoring.night.run.as_of), (facts, earlier_on))
+    feeds = {spec.feed for spec in scoring.model.specs if spec.feed}
+    silent = {
+        feed
+        for known, day in days
+        for feed in feeds
+        if not is_fresh(feed, last_fact_on(known, feed, as_of=day), as_of=day)
+    }
+    return {spec.name for spec in scoring.model.specs if spec.feed in silent}
 
 
-def _split_since(
-    base: ScoredAccounts, scoring: Scoring, *, health: Health, hindsight: FeatureTable
-) -> tuple[Ints, Floats]:
-    """The rows of the scored table that the base has, too, and what moved each since."""
+def _pair_up(base: ScoredAccounts, scoring: Scoring, *, health: Health) -> tuple[Ints, Assessed, Assessed]:
+    """The rows of the scored table that the base has, too, and both assessments of them."""
     _, rows, own = np.intersect1d(_account_ids(scoring), base.account_id, assume_unique=True, return_indices=True)
     then = take_rows(scoring.table, rows)
     settings = scoring.night.known.settings
@@ -74,7 +84,7 @@ def _split_since(
     )
     model = _read_model(base, otherwise=scoring.model)
     before = Assessed(model, earlier, base.risk[own], base.weights, _take(base.segments, own))
-    return rows, split_move(before, after, hindsight=hindsight)
+    return rows, before, after
 
 
 def _take(names: Sequence[str | None], rows: Ints) -> list[str | None]:

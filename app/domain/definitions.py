@@ -111,7 +111,8 @@ DEFINITIONS = (
         words="The causes are replaced in this order, from the earlier day's to the later's, and each part is what the "
         "score moves by at its replacement; between days further apart the parts of the nights are added up. Behaviour "
         "is what happened since; calendar is tenure and the contract's clock; late data is what was learned only since "
-        "of the days before, later than its kind usually comes; the override's part is what is shown beyond what is "
+        "of the days before, later than its kind usually comes, and what a feed that fell silent no longer says; the "
+        "override's part is what is shown beyond what is "
         "calculated.",
         parameters={"compare_with": "the earlier day", "compare_until": "the later day"},
     ),

@@ -8,7 +8,7 @@ two days, and x0' those of the earlier day as known at the later (`hindsight.kno
 |---|---|---|
 | behaviour | x0 | x0 + (x1 - x0'), what has happened since, on top of what was known then |
 | calendar | tenure and the contract's clock of the earlier day | those of the later |
-| late data | x0 + (x1 - x0') | x1: what was learned only now of the days before |
+| late data | x0 + (x1 - x0') | x1: what was learned only now of the days before, or is missing with its feed |
 | model refit | the earlier model | the later |
 | configuration | the earlier weights of the dimensions | the later |
 | override | what was calculated | what somebody set instead, at both ends |
@@ -16,7 +16,7 @@ two days, and x0' those of the earlier day as known at the later (`hindsight.kno
 The order is a choice: another one would share out differently what two causes do together.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -54,11 +54,13 @@ class Assessed:
         return health_score(yearly_risk(model, table, weights=weights))
 
 
-def split_move(before: Assessed, after: Assessed, *, hindsight: FeatureTable) -> Floats:
+def split_move(before: Assessed, after: Assessed, *, hindsight: FeatureTable, silent: Collection[str] = ()) -> Floats:
     """What moved each account's score from `before` to `after`: n x CALCULATED_PARTS, in points.
 
     Both are of the same accounts. `hindsight` holds the features of the earlier day as known on the later, in the
-    columns of `after`; an account without a row there learned nothing late. Rows add up to the later score less the
+    columns of `after`; an account without a row there learned nothing late. `silent` names the features whose feed was
+    silent on either day, so that they say nothing of behaviour: what they no longer say, or say again, is late data.
+    Rows add up to the later score less the
     earlier, to 1e-9, whatever else changed: should the model of `before` not give the risk that was published with
     it (it cannot be read any more, and that of `after` stands for it), that is the model's part.
     """
@@ -67,6 +69,7 @@ def split_move(before: Assessed, after: Assessed, *, hindsight: FeatureTable) ->
     then = _with_columns(before.table, names, otherwise=later.values)
     known_now = _hindsight_rows(hindsight, then)
     values = _behave(then.values, known_now=known_now.values, later=later.values)
+    values = np.where([name in silent for name in names], then.values, values)
     moved_on = _move_clock(then, known_now=known_now, later=later)
     states = (then, replace(then, values=values), replace(moved_on, values=values), later)
     scores = [before.score(table, model=before.model) for table in states]

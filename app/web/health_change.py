@@ -33,7 +33,7 @@ HALF_BAR = 72.0  # of the parts' drawing, 144 wide
 PART_WORDS: dict[str, tuple[LazyString, LazyString]] = {
     "behaviour": (_l("What the account did"), _l("use, tickets, answers, contacts and payments since")),
     "calendar": (_l("Time that passed"), _l("its age, and how near the renewal is")),
-    "late_data": (_l("What was learned late"), _l("of the days before, and told only since")),
+    "late_data": (_l("What was learned late"), _l("told only since, or by a feed that fell silent")),
     "model_refit": (_l("What the model learned"), _l("it is fitted anew each night, on all months so far")),
     "configuration": (_l("What was configured"), _l("the weights of the dimensions")),
     "override": (_l("What somebody set by hand"), _l("beyond what was calculated")),

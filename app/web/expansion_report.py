@@ -45,7 +45,7 @@ class Report:
 
 def describe_report(report: ExpansionReport) -> Report:
     return Report(
-        rankers=tuple(_ranker_row(each) for each in report.rankers),
+        rankers=tuple(_ranker_row(each) for each in report.rankers if each.buyers),
         ranked_text=_ranked_text(report),
         cross_sell_text=_level_text(report.cross_sell_has_level),
         seats=tuple(_seat_row(each) for each in report.seats),
@@ -85,11 +85,11 @@ def _too_few_seats() -> str:
 
 
 def _ranker_row(record: RankerRecord) -> RankerRow:
-    share = show_percent(record.hits / record.buyers, digits=0) if record.buyers else "–"
+    share = show_percent(record.hits / record.buyers, digits=0)
     of = _("%(hits)s of %(buyers)s", hits=show_number(record.hits), buyers=show_number(record.buyers))
     return RankerRow(
         way=str(WAYS[record.way]),
-        hits=f"{share} ({of})" if record.buyers else "–",
+        hits=f"{share} ({of})",
         lift="–" if record.lift is None else _("%(times)s times", times=show_number(record.lift, digits=1)),
         is_used=record.is_used,
     )

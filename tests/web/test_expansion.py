@@ -1,6 +1,7 @@
 import csv
 import io
 import re
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from app.domain.expansion_words import SENTENCES, evidence_sentences
 from app.http import Application
 from app.models.audit import AuditEntry
 from app.models.expansion import ExpansionOpportunity
-from app.queries.expansion_report import load_expansion_report
+from app.queries.expansion_report import ExpansionReport, RankerRecord, SeatRecord, load_expansion_report
 from app.queries.runs import find_run
 from app.web.expansion_evidence import SENTENCES as WEB_SENTENCES
 from app.web.expansion_report import WAYS as RANKER_WORDS
+from app.web.expansion_report import describe_report
 from app.web.expansion_words import REASONS as REASON_WORDS
 from app.web.expansion_words import STATES as STATE_WORDS
 from tests.web.conftest import csrf_token
@@ -144,7 +146,7 @@ def test_below_the_list_stands_how_right_the_ways_were(client: FlaskClient, app:
         report = load_expansion_report(session, run.id)
     assert {each.way for each in report.rankers} <= set(RANKERS)
     assert sum(each.is_used for each in report.rankers) == (1 if report.rankers else 0)
-    for each in report.rankers:
+    for each in (each for each in report.rankers if each.buyers):
         assert str(RANKER_WORDS[each.way]) in section
         assert f"{each.hits} of {each.buyers}" in section
     for each in report.seats:
@@ -152,6 +154,21 @@ def test_below_the_list_stands_how_right_the_ways_were(client: FlaskClient, app:
         assert f">{each.expected:.1f}<" in section
     said = re.findall(r"\d+% in six months", page)
     assert bool(said) <= (report.cross_sell_has_level or report.upsell_has_level)
+
+
+def test_a_report_in_words(app: Application) -> None:
+    ranker, other = RankerRecord("lift", 40, 22, 3.14, True), RankerRecord("popularity", 40, 4, None, False)
+    seats = SeatRecord(date(2026, 1, 1), 120, 24.6, 21)
+    report = ExpansionReport((other, ranker), "chosen", 3, False, (seats,), True)
+    with app.test_request_context("/expansion"):
+        said = describe_report(report)
+    assert [(row.hits, row.lift, row.is_used) for row in said.rankers] == [
+        ("10% (4 of 40)", "–", False),
+        ("55% (22 of 40)", "3.1 times", True),
+    ]
+    assert (said.seats[0].expected, said.seats[0].observed) == ("24.6", "21")
+    assert "in words only" in said.cross_sell_text
+    assert "in percent" in said.upsell_text
 
 
 def test_one_that_is_not_there_is_a_page_that_says_so(client: FlaskClient) -> None:

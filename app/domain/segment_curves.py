@@ -1,8 +1,10 @@
 """The curve of an account from its segment's Kaplan-Meier alone, where no hazard can be learned.
 
 S(k | T) = S(T + k) / S(T) month by month; log S has Greenwood's variance, summed over the months
-ahead. Beyond the last month M with 10 at risk the mean hazard of the 12 months up to it goes on falling
-as renewals do, by g(t) / g(M) of the segment's shifted beta-geometric (app/domain/renewal_tail.py), whose
+ahead. Each month counts one account more than were there, that leaves as often as the segment's do on
+average: ten of whom none left are not said to stay for ever, nor is a segment without a record. Beyond
+the last month M with 10 at risk the mean hazard of the 12 months up to it goes on falling as renewals
+do, by g(t) / g(M) of the segment's shifted beta-geometric (app/domain/renewal_tail.py), whose
 uncertainty widens the interval. For an account that is older than M itself it stays as it is.
 """
 
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.domain.features import Floats
+from app.domain.hazard_fit import DEFAULT_MONTHLY_CHURN
 from app.domain.months import Ints
 from app.domain.renewal_tail import DEFAULT_PRIOR, BetaGeometric, fit_beta_geometric
 
@@ -26,6 +29,7 @@ class MonthlyTable:
     hazard: Floats
     variance: Floats
     tail: BetaGeometric
+    average: float  # hazard of a month: what is said of a segment without a record, M = 0
 
     @property
     def supported_months(self) -> int:
@@ -36,12 +40,15 @@ def life_table(survival: Floats, at_risk: Ints) -> MonthlyTable:
     """From S(0..M) and the number at risk just before months 1..M, cut where fewer than 10 are left."""
     few = np.flatnonzero(at_risk < FEWEST_AT_RISK)
     months = int(few[0]) if len(few) else len(at_risk)
-    hazard = 1.0 - survival[1 : months + 1] / np.maximum(survival[:months], 1e-12)
     n = at_risk[:months].astype(np.float64)
+    lost = n * (1.0 - survival[1 : months + 1] / np.maximum(survival[:months], 1e-12))
+    average = float((lost.sum() + DEFAULT_MONTHLY_CHURN) / (n.sum() + 1.0))
+    hazard = (lost + average) / (n + 1.0)
     return MonthlyTable(
         hazard=hazard,
-        variance=hazard / np.maximum(n * (1.0 - hazard), 1e-12),
-        tail=fit_beta_geometric(n, n * hazard, prior=DEFAULT_PRIOR),
+        variance=hazard / ((n + 1.0) * (1.0 - hazard)),
+        tail=fit_beta_geometric(n, lost, prior=DEFAULT_PRIOR),
+        average=average,
     )
 
 
@@ -50,8 +57,11 @@ def conditional_survival(
 ) -> tuple[Floats, Floats, Ints]:
     """S and the standard deviation of log S (n x months) from each account's tenure on, and its supported months."""
     longest = int(tenure_months.max(initial=0)) + months
-    hazards = np.array([_extended(table.hazard, longest) for table in tables]).reshape(len(tables), longest)
-    variances = np.array([_extended(table.variance, longest) for table in tables]).reshape(len(tables), longest)
+    hazards = np.array([_extended(table.hazard, longest, otherwise=table.average) for table in tables])
+    variances = np.array(
+        [_extended(table.variance, longest, otherwise=table.average / (1.0 - table.average)) for table in tables]
+    )
+    hazards, variances = hazards.reshape(len(tables), longest), variances.reshape(len(tables), longest)
     supported = np.array([table.supported_months for table in tables], dtype=np.int64)[table_of]
     at = (table_of[:, None], tenure_months[:, None] + np.arange(months)[None, :])
     ratio, slope = _falling(tables, table_of, tenure_months=tenure_months, months=months)
@@ -75,6 +85,6 @@ def _falling(
     return at_last / then, total * (1.0 / at_last - 1.0 / then)
 
 
-def _extended(values: Floats, length: int) -> Floats:
-    held = float(values[-MONTHS_HELD:].mean()) if len(values) else 0.0
+def _extended(values: Floats, length: int, *, otherwise: float) -> Floats:
+    held = float(values[-MONTHS_HELD:].mean()) if len(values) else otherwise
     return np.append(values, np.full(max(0, length - len(values)), held))[:length]

@@ -5,20 +5,25 @@ import pytest
 
 from app.domain.renewal_tail import BetaGeometric
 from app.domain.segment_curves import MonthlyTable, conditional_survival, life_table
+from app.domain.survival import band
 
 TAIL = BetaGeometric(alpha=2.0, beta=8.0, log_sum_sd=0.5)
 
 
 def test_a_life_table_by_pencil() -> None:
     # 100 at risk lose 10, 60 lose 6 (24 left the record before), then 9 are too few to say anything.
+    # Each month counts one account more, that leaves at the average of 16.015 in 161.
     table = life_table(np.array([1.0, 0.9, 0.81, 0.72]), np.array([100, 60, 9]))
-    assert table.hazard == pytest.approx([0.1, 0.1])
-    assert table.variance == pytest.approx([0.1 / (100 * 0.9), 0.1 / (60 * 0.9)])
+    average = 16.015 / 161
+    first, second = (10 + average) / 101, (6 + average) / 61
+    assert table.average == pytest.approx(average)
+    assert table.hazard == pytest.approx([first, second])
+    assert table.variance == pytest.approx([first / (101 * (1 - first)), second / (61 * (1 - second))])
     assert table.supported_months == 2
 
 
 def test_the_curve_goes_on_from_the_tenure_and_falls_as_renewals_do() -> None:
-    table = MonthlyTable(hazard=np.array([0.5, 0.2, 0.1]), variance=np.array([0.3, 0.2, 0.1]), tail=TAIL)
+    table = MonthlyTable(hazard=np.array([0.5, 0.2, 0.1]), variance=np.array([0.3, 0.2, 0.1]), tail=TAIL, average=0.02)
     survival, sd, supported = conditional_survival(
         [table], table_of=np.array([0, 0, 0]), tenure_months=np.array([0, 2, 9]), months=4
     )
@@ -36,7 +41,7 @@ def test_the_curve_goes_on_from_the_tenure_and_falls_as_renewals_do() -> None:
 def test_the_slope_of_the_tail_is_that_of_a_small_step() -> None:
     def log_survival(total: float) -> np.ndarray:
         tail = BetaGeometric(alpha=1.0, beta=total - 1.0, log_sum_sd=1.0)
-        table = MonthlyTable(np.array([0.2, 0.1]), np.zeros(2), tail)
+        table = MonthlyTable(np.array([0.2, 0.1]), np.zeros(2), tail, 0.02)
         survival, sd, _ = conditional_survival([table], table_of=np.array([0]), tenure_months=np.array([1]), months=12)
         return np.stack([np.log(survival[0]), sd[0]])
 
@@ -45,23 +50,32 @@ def test_the_slope_of_the_tail_is_that_of_a_small_step() -> None:
 
 
 def test_each_account_reads_its_own_segment() -> None:
-    tables = [MonthlyTable(np.array([q]), np.array([0.0]), TAIL) for q in (0.1, 0.3)]
+    tables = [MonthlyTable(np.array([q]), np.array([0.0]), TAIL, 0.02) for q in (0.1, 0.3)]
     survival, _, _ = conditional_survival(tables, table_of=np.array([1, 0]), tenure_months=np.array([0, 0]), months=1)
     assert survival[:, 0] == pytest.approx([0.7, 0.9])
 
 
-def test_a_segment_that_nobody_knows_anything_of_keeps_everyone() -> None:
+def test_a_segment_that_nobody_knows_anything_of_is_as_companies_are_and_hardly_sure_of_it() -> None:
     empty = life_table(np.array([1.0]), np.array([], dtype=np.int64))
     survival, sd, supported = conditional_survival(
         [empty], table_of=np.array([0]), tenure_months=np.array([3]), months=2
     )
-    assert survival.tolist() == [[1.0, 1.0]]
-    assert sd.tolist() == [[0.0, 0.0]]
+    assert survival[0] == pytest.approx([0.985, 0.985**2])
+    assert sd[0] == pytest.approx(np.sqrt([0.015 / 0.985, 2 * 0.015 / 0.985]))
     assert supported.tolist() == [0]
+
+
+def test_a_segment_that_nobody_left_is_not_said_to_last_for_ever() -> None:
+    loyal = life_table(np.ones(25), np.full(24, 30))
+    survival, sd, _ = conditional_survival([loyal], table_of=np.array([0]), tenure_months=np.array([6]), months=12)
+    assert 0.999 < survival[0, -1] < 1.0
+    lower, _ = band(survival, sd, level=0.9)
+    assert lower[0, -1] < 0.98
 
 
 def test_a_segment_that_all_left_has_finite_curves() -> None:
     gone = life_table(np.array([1.0, 0.5, 0.0]), np.array([40, 20]))
     survival, sd, _ = conditional_survival([gone], table_of=np.array([0]), tenure_months=np.array([0]), months=5)
-    assert survival[0, 1:].tolist() == [0.0] * 4
+    assert (np.diff(survival[0]) < 0).all()
+    assert 0.0 < survival[0, 1] < 0.02
     assert np.isfinite(sd).all()

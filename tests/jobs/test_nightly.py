@@ -133,10 +133,16 @@ def test_a_company_whose_churns_share_one_month_gets_kaplan_meier_by_segment(com
     assert all(score.health is None for score in live)
     with reading(engine) as session:
         curve = session.scalars(select(RetentionCurve).where(RetentionCurve.group == "Small")).one().curve
-    # Who has been here for three months leaves after five with the share that Kaplan-Meier says.
+    # Who has been here for three months leaves after five with the share that Kaplan-Meier says, each month counting
+    # one account more, that leaves at the average.
     three = next(score for score in live if score.tenure_months == 3)
     survival = np.frombuffer(three.survival, "<f4")
-    assert survival[2] == pytest.approx(curve["retention"][6] / curve["retention"][3], abs=1e-6)
+    kept, at_risk = np.array(curve["retention"]), np.array(curve["at_risk"][1:])
+    n = at_risk[at_risk >= 10]
+    lost = n * (1 - kept[1 : len(n) + 1] / kept[: len(n)])
+    hazard = (lost + (lost.sum() + 0.015) / (n.sum() + 1)) / (n + 1)
+    assert survival[2] == pytest.approx(np.prod(1 - hazard[3:6]), abs=1e-6)
+    assert survival[2] == pytest.approx(kept[6] / kept[3], abs=0.01)
 
 
 def test_a_company_that_everyone_left_has_history_and_no_forecast(company) -> None:

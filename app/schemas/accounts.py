@@ -74,7 +74,7 @@ class Driver(Schema):
     dimension = fields.String()
     contribution = Number(metadata=said("in the logit of the risk; above 0 is risk"))
     value = Number(metadata=said("null: missing"))
-    is_known = fields.Boolean()
+    is_known = fields.Boolean(metadata=said("false: missing, or as last known before its feed fell silent"))
     is_learned = fields.Boolean(metadata=said("from this company's churns; otherwise the default weight"))
     churns = Whole(metadata=said("how many churns it was learned from"))
 
@@ -82,7 +82,7 @@ class Driver(Schema):
 class Dimension(Schema):
     name = fields.String()
     contribution = Number()
-    is_known = fields.Boolean(metadata=said("false: no data, so neither good nor bad"))
+    is_known = fields.Boolean(metadata=said("false: no data, or none that is fresh"))
 
 
 class HealthOn(Schema):

@@ -66,7 +66,8 @@ def _ranked_text(report: ExpansionReport) -> str:
         )
     return _(
         "Each way ranked products as of past half years, by what was known then. A hit: an account that bought "
-        "something new within six months bought one of its best %(count)s. The best way is used; of equals, the simplest.",
+        "something new within six months bought one of its best %(count)s. The best way is used; of equals, the "
+        "simplest.",
         count=show_number(report.looked_at),
     )
 

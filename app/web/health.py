@@ -20,6 +20,9 @@ SLIGHT = 0.1  # logit: a dimension that moves the risk by less is called neutral
 
 
 @dataclass(frozen=True, slots=True)
+SMALLEST_SHOWN = 0.0005  # a probability that rounds to more than nothing
+
+
 class Pill:
     band: str  # good, watch, risk, none: the shape and the colour
     score: str | None
@@ -143,6 +146,11 @@ def _facts(score: AccountScore) -> list[Fact]:
         facts.append(Fact(_("Inputs known"), show_percent(score.coverage, digits=0)))
     return facts
 
+    year = score.by_cause[12] if score.by_cause else {}
+    if sum(year.values()) - year.get("voluntary", 0.0) > SMALLEST_SHOWN:
+        failed, closed = show_percent(year["payment_failure"]), show_percent(year["closed"])
+        others = _("a payment fails: %(failed)s; closed or bought: %(closed)s", failed=failed, closed=closed)
+        facts.append(Fact(_("Of it by their own decision"), show_percent(year["voluntary"]), others))
 
 def _interval(score: AccountScore) -> str:
     if score.survival is None or len(score.survival.estimate) < 12:

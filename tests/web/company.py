@@ -40,7 +40,7 @@ class Company:
     """Writes facts; every row is kept under one change."""
 
     def __init__(self, session: Session, change: Change) -> None:
-        self.session, self.change, self.number = session, change, 0
+        self.session, self.change, self.number, self.notices = session, change, 0, 0
         self.random = random.Random(7)  # noqa: S311  a fixed seed, no secret
         self.products = {plan: self._product(plan) for plan in (*PLANS, "Set-up")}
         self.csms = [self.person("staff", "Mika Sato", email=EMAIL.upper()), self.person("staff", "Omar Haddad")]
@@ -134,9 +134,10 @@ class Company:
         return int(line.id)
 
     def notice(self, account_id: int, *, given_on: date, effective_on: date) -> None:
+        self.notices += 1
         row = ChurnNotice(
             system="crm", external_id=self.key(), account_id=account_id, occurred_on=given_on,
-            effective_on=effective_on, cause="voluntary", reason="Budget",
+            effective_on=effective_on, cause="voluntary" if self.notices % 4 else "payment_failure", reason="Budget",
         )  # fmt: skip
         self.version(row, given_on)
 

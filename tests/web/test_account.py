@@ -71,6 +71,9 @@ def test_health_shows_probability_drivers_and_what_was_learned(client: FlaskClie
     section = card(page_of(client, SPECIAL[0]), "health")
     assert f'<p class="score">{score.health:.0f}<' in section
     assert f"{100 * score.churn_probability:.1f}%" in section
+    assert score.by_cause is not None
+    assert 0 < score.by_cause[12]["payment_failure"] < score.by_cause[12]["voluntary"]
+    assert f"Of it by their own decision</dt><dd>{100 * score.by_cause[12]['voluntary']:.1f}%" in section
     strongest = max(score.explanation["drivers"], key=lambda driver: abs(driver["contribution"]))
     first = re.search(r'class="under">([^<]+)<', section.split("What moves it most")[1])
     assert first

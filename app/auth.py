@@ -39,7 +39,9 @@ EVERYTHING = frozenset(SCOPES)
 IMPLIED = {"admin": EVERYTHING, "finance:read": frozenset({"ltv:read"})}
 ROLE_SCOPES = {
     "admin": EVERYTHING,
-    "csm": frozenset({"accounts:read", "notes:read", "ltv:read", "opportunities:read", "opportunities:write"}),
+    "csm": frozenset(
+        {"accounts:read", "notes:read", "health:write", "ltv:read", "opportunities:read", "opportunities:write"}
+    ),
     "sales": frozenset({"accounts:read", "opportunities:read", "opportunities:write"}),
     "finance": frozenset({"accounts:read", "finance:read", "finance:write"}),
 }
@@ -100,7 +102,7 @@ def admit() -> None:
     """Let the request through, or raise NotAuthenticated or NotAllowed."""
     if request.endpoint is None:
         return  # no such address, or not with this method: the router's answer tells nothing
-    rule = access_rule(application(), request.endpoint)
+    rule = _rule_here()
     if rule is None:
         raise NotAllowed("No rule says who may use this address, so nobody may.")
     if request.method not in SAFE_METHODS and not _program_key():
@@ -162,14 +164,17 @@ def scopes_of(caller: SignedIn | Program) -> frozenset[str]:
 def current_caller() -> SignedIn | Program | None:
     """Who is calling, looked up once a request; a token counts before a cookie, and events come from programs only."""
     if "caller" not in g:
-        token, session_id = _program_key(), request.cookies.get(_cookie_name("session"))
-        g.caller = None
-        if token:
-            g.caller = _find_program(token)
-        elif session_id and _rule_here() != INGEST:
-            g.caller = find_signed_in(database(), session_id=session_id, now=now())
+        token = _program_key()
+        g.caller = _find_program(token) if token else _find_signed_in()
     caller: SignedIn | Program | None = g.caller
     return caller
+
+
+def _find_signed_in() -> SignedIn | None:
+    session_id = request.cookies.get(_cookie_name("session"))
+    if not session_id or _rule_here() == INGEST:
+        return None
+    return find_signed_in(database(), session_id=session_id, now=now())
 
 
 def _find_program(token: str) -> Program | None:

@@ -22,7 +22,8 @@ from tests.small_company import NOW
 ALLOWED: dict[str, set[str]] = {
     "the role admin": set(SCOPES) - {"ingest:write"} | {"signed in"},
     "the role csm": {
-        *("accounts:read", "notes:read", "ltv:read", "opportunities:read", "opportunities:write", "signed in"),
+        *("accounts:read", "notes:read", "health:write", "ltv:read", "opportunities:read", "opportunities:write"),
+        "signed in",
     },
     "the role sales": {"accounts:read", "opportunities:read", "opportunities:write", "signed in"},
     "the role finance": {"accounts:read", "finance:read", "finance:write", "ltv:read", "signed in"},
@@ -30,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "an ingest key": {"ingest:write"},
     "a token for accounts:read": {"accounts:read"},
     "a token for notes:read": {"notes:read"},
+    "a token for health:write": {"health:write"},
     "a token for ltv:read": {"ltv:read"},
     "a token for finance:read": {"finance:read", "ltv:read"},
     "a token for finance:write": {"finance:write"},
@@ -54,6 +56,11 @@ NEEDS: dict[str, set[str]] = {
         "web.model_inputs",
         *("api.list_accounts", "api.show_account", "api.show_account_health", "api.show_account_retention"),
         *("api.show_retention", "api.show_current_model"),
+        *("api.list_health_overrides", "api.judge_health_overrides", "api.list_pulses"),
+    },
+    "health:write": {
+        *("api.set_health_override", "api.end_health_override", "api.undo_health_override", "api.give_pulse"),
+        "web.say_health",
     },
     "ltv:read": {"api.show_account_ltv"},
     "finance:read": {

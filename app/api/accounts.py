@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from app.api.endpoint import Reply, endpoint, wants_csv
+from app.api.health_said import known_now, present_override
 from app.api.meta import money, note_on, run_meta, today
 from app.auth import may
 from app.domain.features import Floats
@@ -15,6 +16,7 @@ from app.queries.accounts import AccountFilter, AccountPage, AccountQuery, Accou
 from app.queries.accounts import list_accounts as load_accounts
 from app.queries.cursors import Sort
 from app.queries.health_change import NO_SCORE, NOT_RECORDED, WITHHELD, load_health_move
+from app.queries.health_overrides import Override, find_overrides
 from app.queries.ltv import CURVE_LEVEL
 from app.queries.runs import Run
 from app.queries.scores import AccountScore, Curve, load_score
@@ -33,7 +35,8 @@ MOVE_NOTES = {
 CSV_HEADER = (
     *("id", "name", "segment", "industry", "country", "employees", "channel", "campaign", "parent_id"),
     *("status", "basis", "started_on", "tenure_months", "renewal_on", "arr", "currency"),
-    *("health", "band", "coverage", "churn_probability", "ltv_residual"),
+    *("health", "band", "coverage", "override_band", "override_score", "override_expires_on"),
+    *("churn_probability", "ltv_residual"),
 )
 
 
@@ -51,9 +54,10 @@ def ask(parameters: Mapping[str, Any]) -> AccountPage:
     return load_accounts(database(), query, today=today())
 
 
-def present(row: AccountRow, run: Run | None) -> dict[str, Any]:
+def present(row: AccountRow, run: Run | None, *, override: Override | None = None) -> dict[str, Any]:
     currency = run.currency if run else ""
     shown = {name: getattr(row, name) for name in AccountRow.__dataclass_fields__}
+    shown["override"] = present_override(override, today=today())
     shown["arr"] = money(row.arr_minor, currency)
     shown["ltv_residual"] = money(row.ltv_residual_minor, currency) if may("ltv:read") else None
     return shown
@@ -74,7 +78,8 @@ def list_accounts(parameters: dict[str, Any]) -> Reply:
     The Link header leads to the next page, which stays with the run of the first.
     """
     page = ask(parameters)
-    items = [present(row, page.run) for row in page.rows]
+    overrides = find_overrides(database(), [row.id for row in page.rows], today=known_now().as_of)
+    items = [present(row, page.run, override=overrides.get(row.id)) for row in page.rows]
     body = {"data": items, "meta": run_meta(page.run, *ACCOUNT_DEFINITIONS)}
     rows = [_csv_row(item, page.run) for item in items] if wants_csv(parameters) else None
     return Reply(body, page.next_cursor, rows)
@@ -82,6 +87,9 @@ def list_accounts(parameters: dict[str, Any]) -> Reply:
 
 def _csv_row(item: Mapping[str, Any], run: Run | None) -> list[Any]:
     cells = {name: item.get(name) for name in CSV_HEADER}
+    for name, value in (item["override"] or {}).items():
+        if f"override_{name}" in cells:
+            cells[f"override_{name}"] = value
     for name in ("arr", "ltv_residual"):
         cells[name] = item[name].amount if item[name] is not None else None
     return list((cells | {"currency": run.currency if run else None}).values())
@@ -92,7 +100,7 @@ def show_account(account_id: int) -> Reply:
     """One account with its ids in other systems and what it has."""
     found = load_account(database(), account_id, today=today())
     return Reply(
-        present(found.row, found.run)
+        present(found.row, found.run, override=_find_override(account_id))
         | {
             "custom": found.custom,
             "external_ids": found.external_ids,
@@ -101,6 +109,10 @@ def show_account(account_id: int) -> Reply:
             "meta": run_meta(found.run, *ACCOUNT_DEFINITIONS),
         }
     )
+
+
+def _find_override(account_id: int) -> Override | None:
+    return find_overrides(database(), [account_id], today=known_now().as_of).get(account_id)
 
 
 @endpoint(
@@ -123,6 +135,7 @@ def show_account_health(account_id: int, parameters: dict[str, Any]) -> Reply:
     return Reply(
         {
             **{name: getattr(score, name) for name in ("account_id", "status", "health", "band", "coverage", "risk")},
+            "override": present_override(_find_override(account_id), today=today()),
             "churn_within": _churn_within(score.survival, score.by_cause) if score.survival else [],
             "renewal_churn_probability": score.renewal_churn_probability,
             "renewal_on": score.renewal_on,

@@ -5,6 +5,7 @@ from statistics import NormalDist
 import numpy as np
 
 from app.domain.features import Bools, Floats
+from app.domain.months import Ints
 
 NONE = (float("nan"), float("nan"))
 SEED = 20_260_101  # of the resamples: the same forecast gets the same interval
@@ -35,6 +36,22 @@ def brier_interval(probability: Floats, outcome: Bools, *, level: float) -> tupl
     errors = (probability - outcome) ** 2
     spread = NormalDist().inv_cdf(0.5 + level / 2) * float(errors.std(ddof=1) / np.sqrt(len(errors)))
     return max(0.0, float(errors.mean()) - spread), float(errors.mean()) + spread
+
+
+def mean_interval(values: Floats, *, group: Ints, level: float) -> tuple[float, float]:
+    """Normal interval of a mean, where values of one group depend on each other; NaN for a single group.
+
+    The variance of the mean is g / (g - 1) x sum over g groups of (sum of the deviations)^2 / n^2 (Liang and Zeger).
+    """
+    names, at = np.unique(group, return_inverse=True)
+    groups = len(names)
+    if groups < 2:
+        return NONE
+    mean = float(values.mean())
+    sums = np.bincount(at, weights=values - mean)
+    error = np.sqrt(groups / (groups - 1) * float((sums**2).sum())) / len(values)
+    spread = NormalDist().inv_cdf(0.5 + level / 2) * float(error)
+    return mean - spread, mean + spread
 
 
 def index_of_prediction_accuracy(probability: Floats, outcome: Bools, *, reference: Floats) -> float:

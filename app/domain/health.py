@@ -125,11 +125,17 @@ def health_score(risk: Floats) -> Floats:
 
 def health_band(risk: Floats, *, reference_churn: float = USUAL_CHURN) -> Ints:
     """Index into BANDS; the edges 5 and 20 % have their odds multiplied by those of `reference_churn` over 10 %."""
+    edges = band_edges(reference_churn)
+    return np.searchsorted(edges, risk, side="right").astype(np.int64)
+
+
+def band_edges(reference_churn: float = USUAL_CHURN) -> tuple[float, float]:
+    """The risk at which `watch` begins, and `at_risk`. Raises ValueError for a reference that is no probability."""
     if not 0.0 < reference_churn < 1.0:
         raise ValueError("the reference churn lies between 0 and 1")
     factor = _odds(reference_churn) / _odds(USUAL_CHURN)
-    edges = [edge * factor / (1.0 - edge + edge * factor) for edge in BAND_EDGES]
-    return np.searchsorted(edges, risk, side="right").astype(np.int64)
+    watch, at_risk = (edge * factor / (1.0 - edge + edge * factor) for edge in BAND_EDGES)
+    return watch, at_risk
 
 
 def input_coverage(values: Floats, specs: tuple[FeatureSpec, ...]) -> Floats:

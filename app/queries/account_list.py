@@ -17,6 +17,7 @@ from app.models.scores import RetentionCurve, Score
 from app.queries.accounts import AccountFilter, filtered, live_lines
 from app.queries.explanations import load_explanations
 from app.queries.groups import UNKNOWN
+from app.queries.health_overrides import Override, find_overrides
 from app.queries.known import valid_on
 from app.queries.runs import Run
 
@@ -47,6 +48,7 @@ class Companion:
     plan: str | None = None
     csm: str | None = None
     driver: TopDriver | None = None
+    override: Override | None = None  # in force, beside the calculated score
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +99,12 @@ def sum_up_accounts(session: Session, chosen: AccountFilter, *, run: Run | None,
 def load_companions(
     session: Session, account_ids: Sequence[int], *, run: Run | None, today: date
 ) -> dict[int, Companion]:
-    """Plan, customer success manager and top driver of each of a page of accounts."""
+    """Plan, customer success manager, top driver and override of each of a page of accounts."""
     day = run.as_of if run else today
     plans, csms = _plans(session, account_ids, on=day), _csms_of(session, account_ids, on=today)
     drivers = _top_drivers(session, account_ids, run_id=run.id) if run else {}
-    return {i: Companion(plans.get(i), csms.get(i), drivers.get(i)) for i in account_ids}
+    overrides = find_overrides(session, account_ids, today=today)
+    return {i: Companion(plans.get(i), csms.get(i), drivers.get(i), overrides.get(i)) for i in account_ids}
 
 
 def _plans(session: Session, account_ids: Sequence[int], *, on: date) -> dict[int, str]:

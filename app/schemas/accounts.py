@@ -4,6 +4,7 @@ from marshmallow import Schema, fields
 
 from app.domain.health_change import PARTS
 from app.schemas.fields import Day, Meta, MoneyField, Number, Numbers, Text, Whole
+from app.schemas.health import OverrideItem
 from app.schemas.parameters import said
 
 
@@ -26,6 +27,7 @@ class AccountItem(Schema):
     health = Number(metadata=said("0 to 100; null: withheld, or none"))
     band = Text(metadata=said("healthy, watch, at_risk"))
     coverage = Number(metadata=said("0 to 1: how much of what health rests on is known"))
+    override = fields.Nested(OverrideItem, allow_none=True, metadata=said("what somebody has set beside it, in force"))
     churn_probability = Number(metadata=said("within 12 months"))
     ltv_residual = MoneyField(allow_none=True, metadata=said("at the company's horizon, discount and margin"))
 
@@ -126,6 +128,7 @@ class AccountHealth(Schema):
     band = Text()
     coverage = Number()
     risk = Number(metadata=said("the yearly churn probability that health maps"))
+    override = fields.Nested(OverrideItem, allow_none=True, metadata=said("what somebody has set beside it, in force"))
     churn_within = fields.List(fields.Nested(ChurnWithin), metadata=said("bounds at 90 %"))
     renewal_churn_probability = Number(metadata=said("up to and at the next renewal"))
     renewal_on = Day(allow_none=True)

@@ -18,6 +18,7 @@ SCOPES = {
     "accounts:read": "accounts, their health, their use and their retention",
     "notes:read": "what people wrote of an account, and the names of its contacts",
     "ltv:read": "the lifetime value of accounts, and the margin that it rests on",
+    "health:write": "setting the health of an account by hand beside the calculated one, and giving its pulse",
     "finance:read": "revenue, and what ltv:read allows",
     "finance:write": "recording what winning accounts costs",
     "opportunities:read": "expansion opportunities",

@@ -18,6 +18,7 @@ ROLES_EXPLAINED: Words = {
 SCOPES: Words = {
     "accounts:read": _l("Read accounts: health, use, retention"),
     "notes:read": _l("Read what people wrote of an account, and who its contacts are"),
+    "health:write": _l("Set the health of an account by hand, and give its pulse"),
     "ltv:read": _l("Read lifetime value and the margin it rests on"),
     "finance:read": _l("Read revenue and lifetime value"),
     "finance:write": _l("Record what winning accounts costs"),
@@ -36,6 +37,8 @@ ACTS: Words = {
     "setting.": _l("Settings"),
     "webhook_": _l("Webhooks"),
     "expansion_": _l("Expansion opportunities"),
+    "health_": _l("Health set by hand"),
+    "pulse.": _l("Pulses"),
     "feed.": _l("Feeds"),
     "work_item.": _l("Work that was set aside"),
     "secrets.": _l("Encrypted secrets"),
@@ -67,6 +70,10 @@ ACTIONS: Words = {
     "expansion_opportunity.win": _l("won an opportunity"),
     "expansion_opportunity.lose": _l("lost an opportunity"),
     "expansion_opportunity.undo": _l("took a step back"),
+    "health_override.set": _l("set an account's health by hand"),
+    "health_override.set_again": _l("set an account's health by hand again"),
+    "health_override.ended": _l("ended a health that was set by hand"),
+    "pulse.given": _l("gave an account's pulse"),
     "feed.expected": _l("changed when a feed is expected"),
     "work_item.retried": _l("had work tried again"),
 }

@@ -12,16 +12,19 @@ from app.http import database
 from app.queries.account_list import load_companions
 from app.queries.accounts import AccountDetail, AccountRow, load_account
 from app.queries.contracts import load_contracts
+from app.queries.health_overrides import Override, list_overrides
 from app.queries.onboarding import load_onboarding_plans
 from app.queries.scores import AccountScore, load_score
 from app.web.contracts import describe_contracts
 from app.web.formats import NONE, show_day, show_days_until, show_money, show_number, show_tenure
 from app.web.health import Pill, describe_health, describe_pill
 from app.web.health_change import describe_change
+from app.web.health_override import describe_by_hand
 from app.web.lists import Figure
 from app.web.ltv import describe_ltv
 from app.web.moment import Moment, advise, describe_freshness, load_moment
 from app.web.onboarding import describe_plan
+from app.web.pulse import describe_pulses
 from app.web.retention import describe_retention
 from app.web.texts import gettext as _
 from app.web.timeline import describe_timeline
@@ -38,6 +41,10 @@ class AccountHead:
 
 @requires("accounts:read")
 def show_account(account_id: int) -> ResponseReturnValue:
+    return render_account(account_id)
+
+
+def render_account(account_id: int, *, problem: str = "") -> str:
     moment = load_moment()
     detail = load_account(database(), account_id, today=moment.today)
     score = _find_score(account_id)
@@ -45,13 +52,18 @@ def show_account(account_id: int) -> ResponseReturnValue:
     contracts = load_contracts(
         database(), account_id, known_at=known_at, as_of=as_of, grace_days=moment.settings.grace_days
     )
+    overrides = list_overrides(database(), account_id)
+    in_force = next((each for each in overrides if each.is_in_force(moment.today)), None)
     plans = load_onboarding_plans(database(), account_id, known_at=known_at, as_of=as_of)
     return render_template(
         "account.html",
         fresh=describe_freshness(moment),
         advice=advise(moment),
-        account=_describe_head(detail, moment),
+        problem=problem,
+        account=_describe_head(detail, in_force, moment=moment),
         health=describe_health(score, moment=moment),
+        by_hand=describe_by_hand(detail.row, overrides, moment=moment),
+        pulse=describe_pulses(account_id, moment=moment),
         change=describe_change(account_id, moment=moment),
         retention=describe_retention(score, segment=detail.row.segment),
         ltv=describe_ltv(score) if may("ltv:read") else None,
@@ -70,13 +82,13 @@ def _find_score(account_id: int) -> AccountScore | None:
         return None
 
 
-def _describe_head(detail: AccountDetail, moment: Moment) -> AccountHead:
+def _describe_head(detail: AccountDetail, override: Override | None, *, moment: Moment) -> AccountHead:
     row = detail.row
     employees = _("%(number)s employees", number=show_number(row.employees)) if row.employees else None
     tags = (row.segment, row.industry, row.country, employees, row.channel, row.campaign)
     return AccountHead(
         name=row.name,
-        health=describe_pill(row),
+        health=describe_pill(row, override),
         tags=tuple(tag for tag in tags if tag),
         figures=tuple(_figures(detail, row, moment=moment)),
     )

@@ -228,7 +228,7 @@ def _describe_row(row: AccountRow, companion: Companion, *, moment: Moment) -> R
         url=url_for("web.account", account_id=row.id),
         name=row.name,
         about=" · ".join(part for part in (row.segment, companion.plan, companion.csm) if part),
-        health=describe_pill(row),
+        health=describe_pill(row, companion.override),
         churn=show_percent(row.churn_probability),
         arr=show_money(row.arr_minor, currency) if row.status != "not_applicable" else NONE,
         ltv=show_money(row.ltv_residual_minor, currency),

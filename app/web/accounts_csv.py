@@ -32,6 +32,9 @@ CSV_COLUMNS = (
     "health",
     "band",
     "coverage",
+    "override_band",
+    "override_score",
+    "override_expires_on",
     "churn_probability_12_months",
     "ltv_residual",
     "ltv_residual_lower",
@@ -68,7 +71,7 @@ def _csv_row(row: AccountRow, companion: Companion, *, moment: Moment) -> Sequen
     def money(minor: int | None, *, is_shown: bool = True) -> Any:
         return None if minor is None or not is_shown else amount(minor, moment.currency)
 
-    shows_ltv = may("ltv:read")
+    shows_ltv, override = may("ltv:read"), companion.override
 
     return (
         row.id,
@@ -85,6 +88,7 @@ def _csv_row(row: AccountRow, companion: Companion, *, moment: Moment) -> Sequen
         row.health,
         row.band,
         row.coverage,
+        *((override.band, override.score, override.expires_on) if override else (None, None, None)),
         row.churn_probability,
         money(row.ltv_residual_minor, is_shown=shows_ltv),
         money(row.ltv_residual_lower_minor, is_shown=shows_ltv),

@@ -1,9 +1,10 @@
 """Health of an account: the pill of the list, and the card of its page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from app.queries.health_overrides import Override
 from app.queries.scores import AccountScore
 from app.web.absence import why_no_forecast
 from app.web.drivers import effect_words, finding_words, weight_words
@@ -19,14 +20,15 @@ HALF_BAR = 72.0  # of the drivers' drawing, 144 wide
 SLIGHT = 0.1  # logit: a dimension that moves the risk by less is called neutral
 
 
-@dataclass(frozen=True, slots=True)
 SMALLEST_SHOWN = 0.0005  # a probability that rounds to more than nothing
 
 
+@dataclass(frozen=True, slots=True)
 class Pill:
     band: str  # good, watch, risk, none: the shape and the colour
     score: str | None
     word: str
+    by_hand: str = ""  # what somebody has set, shown beside what was calculated
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,15 @@ class Scored(Protocol):
     def churn_probability(self) -> float | None: ...
 
 
-def describe_pill(scored: Scored) -> Pill:
-    """In words also where there is no score: why there is none."""
+def describe_pill(scored: Scored, override: Override | None = None) -> Pill:
+    """The calculated score, in words also where there is none: why; and beside it what somebody has set by hand."""
+    pill = _calculated_pill(scored)
+    if override is None:
+        return pill
+    return replace(pill, by_hand=_("set by hand: %(word)s", word=word(BANDS, override.band)))
+
+
+def _calculated_pill(scored: Scored) -> Pill:
     if scored.band is not None and scored.health is not None:
         return Pill(TONES[scored.band], show_number(scored.health), word(BANDS, scored.band))
     if scored.status in ("churned", "upcoming", "not_applicable", "in_grace"):
@@ -137,6 +146,11 @@ def _facts(score: AccountScore) -> list[Fact]:
     facts = []
     if score.churn_probability is not None:
         facts.append(Fact(_("Churn within 12 months"), show_percent(score.churn_probability), _interval(score)))
+    year = score.by_cause[12] if score.by_cause else {}
+    if sum(year.values()) - year.get("voluntary", 0.0) > SMALLEST_SHOWN:
+        failed, closed = show_percent(year["payment_failure"]), show_percent(year["closed"])
+        others = _("a payment fails: %(failed)s; closed or bought: %(closed)s", failed=failed, closed=closed)
+        facts.append(Fact(_("Of it by their own decision"), show_percent(year["voluntary"]), others))
     if score.renewal_churn_probability is not None and score.renewal_on:
         by = _("renewal on %(day)s", day=show_day(score.renewal_on))
         facts.append(Fact(_("Churn up to its renewal"), show_percent(score.renewal_churn_probability), by))
@@ -146,11 +160,6 @@ def _facts(score: AccountScore) -> list[Fact]:
         facts.append(Fact(_("Inputs known"), show_percent(score.coverage, digits=0)))
     return facts
 
-    year = score.by_cause[12] if score.by_cause else {}
-    if sum(year.values()) - year.get("voluntary", 0.0) > SMALLEST_SHOWN:
-        failed, closed = show_percent(year["payment_failure"]), show_percent(year["closed"])
-        others = _("a payment fails: %(failed)s; closed or bought: %(closed)s", failed=failed, closed=closed)
-        facts.append(Fact(_("Of it by their own decision"), show_percent(year["voluntary"]), others))
 
 def _interval(score: AccountScore) -> str:
     if score.survival is None or len(score.survival.estimate) < 12:

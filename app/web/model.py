@@ -13,6 +13,7 @@ from app.http import database
 from app.queries.model_report import ModelReport, YearBehind, load_model_report
 from app.web import model_tables as tables
 from app.web.formats import count_accounts, show_day, show_number, show_percent
+from app.web.health_judged import describe_judged
 from app.web.model_findings import Finding, find
 from app.web.model_words import WHY_NOT, describe_gate, show_interval
 from app.web.moment import Advice, advise, describe_freshness, load_moment
@@ -61,6 +62,7 @@ def show_model() -> ResponseReturnValue:
         learned=moment.report.get("churns", 0),
         why_not=str(WHY_NOT[report.reason]) if report.reason in WHY_NOT else str(WHY_NOT["not_run"]),
         cards=_describe(report, year) if year else None,
+        judged=describe_judged(moment),
         since=tables.list_since(report.since),
         inputs=_describe_inputs(report),
     )

@@ -10,7 +10,7 @@ from flask_babel import LazyString
 
 from app.auth import current_user, may, requires
 from app.http import database
-from app.queries.account_list import count_all_accounts, load_companions
+from app.queries.account_list import Companion, count_all_accounts, load_companions
 from app.queries.expansion import OpportunityFilter, OpportunityQuery, list_opportunities, sum_up_opportunities
 from app.queries.feeds import list_feeds
 from app.queries.today import (
@@ -118,8 +118,8 @@ def show_today() -> ResponseReturnValue:
         choices=_choices(people),
         whose=people.whose,
         figures=tuple(_figures(whose, ready, moment=moment)) if whose else (),
-        needy=[_describe_needy(row, csms[row.id].csm, moment=moment) for row in needy],
-        in_grace=[_describe_needy(row, csms[row.id].csm, moment=moment) for row in in_grace],
+        needy=[_describe_needy(row, csms[row.id], moment=moment) for row in needy],
+        in_grace=[_describe_needy(row, csms[row.id], moment=moment) for row in in_grace],
         changes=[_describe_change(each, moment) for each in overnight.largest] if overnight else [],
         changes_text=_overnight_text(overnight, moment) if overnight else "",
         ready=ready,
@@ -176,12 +176,12 @@ def _figures(whose: Whose, ready: Ready | None, *, moment: Moment) -> Iterator[F
         yield Figure(_("Can be won"), ready.worth or NONE, opportunities)
 
 
-def _describe_needy(row: NeedyAccount, csm: str | None, *, moment: Moment) -> Needy:
+def _describe_needy(row: NeedyAccount, companion: Companion, *, moment: Moment) -> Needy:
     return Needy(
         url=url_for("web.account", account_id=row.id),
         name=row.name,
-        about=" · ".join(part for part in (row.segment, csm) if part),
-        health=describe_pill(row),
+        about=" · ".join(part for part in (row.segment, companion.csm) if part),
+        health=describe_pill(row, companion.override),
         at_risk=show_money(row.arr_at_risk_minor, moment.currency),
         at_risk_range=_range(row, moment),
         churn=show_percent(row.churn_probability, digits=0),

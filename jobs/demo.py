@@ -1,7 +1,7 @@
 """The example company: simulated, written as files, read in through the same door as real data, and its night made."""
 
-from collections.abc import Callable
-from datetime import date
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
 from pathlib import Path
 
 from app.db import transaction
@@ -31,8 +31,13 @@ def founding_day(today: date) -> date:
     return today.replace(year=today.year - YEARS, day=1)
 
 
-def make_example_company(work: Work, folder: Path, *, report: Report, founded_on: date = FOUNDED_ON) -> None:
-    """Simulate the company's four years, import its files and make the night of the day after its last."""
+def make_example_company(
+    work: Work, folder: Path, *, report: Report, founded_on: date = FOUNDED_ON, days_back: Sequence[int] = ()
+) -> None:
+    """Simulate the company's four years, import its files and make the night of the day after its last.
+
+    `days_back`: nights so many days before it, made first, so that there is something to compare it with.
+    """
     report("Making the example company: 400 accounts over four years, with a fixed seed ...")
     world = simulate(SEED, founded_on=founded_on)
     paths = write_files(world, folder)
@@ -40,5 +45,7 @@ def make_example_company(work: Work, folder: Path, *, report: Report, founded_on
     import_files(work.engine, load_mapping(MAPPING), paths=paths, options=Options())
     with transaction(work.engine) as session, recording(session, "example company") as change:
         record_settings(session, change, values=SETTINGS)
-    report(f"Fitting and scoring as of {world.as_of} ...")
-    run_night(work, world.as_of)
+    for back in (*sorted(days_back, reverse=True), 0):
+        as_of = world.as_of - timedelta(days=back)
+        report(f"Fitting and scoring as of {as_of} ...")
+        run_night(work, as_of)

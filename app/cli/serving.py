@@ -15,6 +15,7 @@ from app.config import Settings
 from app.db import reading, transaction
 
 DEMO_ADDRESS = "demo@example.com"
+DEMO_NIGHTS = (35, 1)  # days before the last: to compare with last month, and with the night before
 
 
 @click.command()
@@ -35,8 +36,9 @@ def demo(*, if_empty: bool) -> None:
         from jobs.demo import founding_day, make_example_company
         from jobs.work import Work
 
+        founded_on = founding_day(today_of(engine))
         make_example_company(
-            Work(engine, settings), files, report=click.echo, founded_on=founding_day(today_of(engine))
+            Work(engine, settings), files, report=click.echo, founded_on=founded_on, days_back=DEMO_NIGHTS
         )
         _add_demo_user(settings, engine)
 

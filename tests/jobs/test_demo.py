@@ -2,6 +2,7 @@
 
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,14 @@ from app.models.runs import JobStep
 from app.models.scores import GroupDraws, ModelRun, PublishedRun, RetentionCurve, Score
 from app.queries.explanations import load_explanations
 from app.queries.facts import Known, load_facts
+from app.queries.health_change import load_chain
 from app.queries.known import resolve_known_at
 from app.queries.settings import load_company_settings
-from jobs.demo import SEED
+from jobs.demo import SEED, make_example_company
 from jobs.example_company.facts import read_facts
 from jobs.example_company.world import World, simulate
 from jobs.nightly import STEPS
+from tests.installation import work_on
 
 pytestmark = pytest.mark.one_database
 
@@ -148,3 +151,15 @@ def test_kaplan_meier_is_stored_for_every_group(example_engine: Engine) -> None:
             low <= s <= high for low, s, high in zip(curve["lower"], curve["retention"], curve["upper"], strict=True)
         )
         assert len(curve["months"]) == len(curve["at_risk"])
+
+
+@pytest.mark.slow
+def test_nights_before_it_leave_something_to_compare_with(engine: Engine, tmp_path: Path) -> None:
+    make_example_company(work_on(engine, folder=tmp_path), tmp_path, report=lambda _line: None, days_back=(1, 35))
+    with reading(engine) as session:
+        runs = [session.get_one(ModelRun, link.run_id) for link in load_chain(session)]
+        last = runs[0].as_of
+        assert [(last - run.as_of).days for run in runs] == [0, 1, 35]
+        moved = session.scalar(select(func.count()).where(Score.run_id == runs[0].id, Score.health_moves.is_not(None)))
+    assert moved is not None
+    assert moved > 250

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from app.domain.backtest import draw_accounts
 from app.domain.feature_table import build_features
 from app.domain.features import Facts, FeatureTable, Floats
-from app.domain.hazard_draws import N_DRAWS, Groups, sample_accounts, sum_by_group
+from app.domain.hazard_draws import N_DRAWS, Groups, expected_draws, sample_accounts, sum_by_group
 from app.domain.ltv import DRIFT_MONTHS
 from app.domain.money import minor_digits
 from app.domain.months import MONTHS_OF_A_YEAR, Ints, add_months_to_days, whole_months_between
 from app.domain.survival import FORECAST_MONTHS, take_rows
 from app.models.scores import NewCustomers
-from jobs.forecast import SEED, Forecast, draws_by_hazard, draws_by_segment, forecast_by_hazard, forecast_by_segment
+from jobs.forecast import SEED, Forecast, draws_by_segment, forecast_by_hazard, forecast_by_segment
 from jobs.scoring import SEGMENT, Scoring
 
 CUTS = ("all", "segment", "channel")
@@ -46,10 +46,9 @@ class _Newcomers:
 
     def draws(self, rows: Ints) -> Floats:
         """R of some of the rows in each joint draw: draws x rows x months."""
-        part, each = take_rows(self.table, rows), np.arange(len(rows))
-        alone = Groups(each, np.ones(len(rows)), len(rows))
-        made = forecast_by_hazard(self.scoring.model, part)
-        return draws_by_hazard(self.scoring.model, part, cuts=[alone], forecast=made)[0]
+        alone = Groups(np.arange(len(rows)), np.ones(len(rows)), len(rows))
+        part, retention = take_rows(self.table, rows), self.forecast.retention[rows]
+        return expected_draws(self.scoring.model, part, cuts=[alone], retention=retention, seed=SEED)[0]
 
     def draws_of_segments(self) -> Floats:
         """The same of all rows, where everyone has the curve of their segment."""

@@ -75,7 +75,8 @@ STATEMENTS = {
     "/accounts/1/retention": 1,
     "/accounts/1/ltv": 3,
     "/retention?group_by=segment": 2,
-    "/ltv?limit=2": 3,
+    "/ltv?limit=2": 4,  # the last is what each earned to date
+    "/ltv/new?group_by=channel": 3,
     "/ltv/summary?group_by=segment": 3,
     "/revenue/bookings?fx=none": 2,
     "/revenue/bookings": 3,

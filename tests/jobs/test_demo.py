@@ -117,7 +117,7 @@ def test_the_groups_of_each_cut_add_up_to_all(example_engine: Engine) -> None:
         rows = session.scalars(select(GroupDraws)).all()
         scores = session.scalars(select(Score).where(Score.churn_probability.is_not(None))).all()
     whole = next(row for row in rows if row.group_by == "all")
-    for cut in ("segment", "plan", "channel", "campaign", "cohort"):
+    for cut in ("segment", "plan", "channel", "campaign", "cohort", "owner"):
         parts = [row for row in rows if row.group_by == cut]
         assert len(parts) > 1
         assert sum(row.accounts for row in parts) == whole.accounts == len(scores)
@@ -143,7 +143,7 @@ def test_the_portfolio_is_the_sum_of_its_accounts(example_engine: Engine) -> Non
 def test_kaplan_meier_is_stored_for_every_group(example_engine: Engine) -> None:
     with reading(example_engine) as session:
         curves = session.scalars(select(RetentionCurve)).all()
-    assert {curve.group_by for curve in curves} == {"all", "segment", "plan", "channel", "campaign", "cohort"}
+    assert {curve.group_by for curve in curves} == {"all", "segment", "plan", "channel", "campaign", "cohort", "owner"}
     for row in curves:
         curve = row.curve
         assert curve["retention"][0] <= 1.0

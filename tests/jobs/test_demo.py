@@ -117,7 +117,7 @@ def test_the_groups_of_each_cut_add_up_to_all(example_engine: Engine) -> None:
         rows = session.scalars(select(GroupDraws)).all()
         scores = session.scalars(select(Score).where(Score.churn_probability.is_not(None))).all()
     whole = next(row for row in rows if row.group_by == "all")
-    for cut in ("segment", "plan", "channel", "campaign", "cohort", "owner"):
+    for cut in ("segment", "plan", "channel", "campaign", "cohort"):
         parts = [row for row in rows if row.group_by == cut]
         assert len(parts) > 1
         assert sum(row.accounts for row in parts) == whole.accounts == len(scores)

@@ -117,4 +117,5 @@ def _measure_inputs(past: Past, landmarks: Days, *, as_of: date) -> tuple[InputD
     """The rows that the night's fit learned from, against those that are scored."""
     then = take_rows(past.table, np.flatnonzero(np.isin(past.table.landmark, landmarks)))
     now = past.rows_at(as_of)
-    return measure_drift(then.values, now.values, accounts=then.account, names=past.table.names)
+    names = past.table.names
+    return measure_drift(then.values, now.values, accounts=then.account, days=then.landmark, names=names)

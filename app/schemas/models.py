@@ -139,7 +139,9 @@ class InputDrift(Schema):
     missing_then = fields.Float(metadata=said("share"))
     missing_now = fields.Float()
     index = fields.Float(metadata=said("population stability index: 0.1 is a shift, 0.25 a change"))
-    index_by_chance = fields.Float(metadata=said("what the index stays below in 19 of 20 if nothing changed"))
+    index_by_chance = fields.Float(
+        metadata=said("what chance, or a day like any other, would show; a verdict only beyond it")
+    )
     verdict = fields.String(metadata=said("stable, shifted, changed, or unknown (fewer than 20 accounts)"))
 
 

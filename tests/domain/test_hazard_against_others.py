@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from lifelines import AalenJohansenFitter, WeibullAFTFitter
 
 from app.domain.features import FeatureTable, Floats, Spells
@@ -48,7 +49,6 @@ def as_rows(problem: Problem) -> tuple[Floats, Floats, Floats]:
 
 
 def test_without_a_prior_the_coefficients_are_those_of_statsmodels() -> None:
-    api = pytest.importorskip("statsmodels.api", reason="statsmodels is not installed")
     problem = problem_of_a_world()
     design, target, weight = as_rows(problem)
     scaling = scale_terms(problem)
@@ -57,7 +57,7 @@ def test_without_a_prior_the_coefficients_are_those_of_statsmodels() -> None:
     start = np.zeros(terms)
     start[0] = -3.0
     found = fit_posterior(problem, scaling, prior=flat, start=start)
-    theirs = api.GLM(target, design, family=api.families.Binomial(), freq_weights=weight).fit(tol=1e-12, maxiter=100)
+    theirs = sm.GLM(target, design, family=sm.families.Binomial(), freq_weights=weight).fit(tol=1e-12, maxiter=100)
     assert target.sum() > 600
     assert terms == len(CLOCK_COLUMNS) - 1 + 3 * len(SPECS) + 3
     assert scaling.matrix() @ found.mode == pytest.approx(theirs.params, abs=1e-4)

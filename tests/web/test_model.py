@@ -203,4 +203,4 @@ def test_the_page_is_read_in_few_statements_and_weighs_little(client: FlaskClien
     with counting(app) as seen:
         page = client.get("/model")
     assert len(page.data) < 60_000
-    assert len(seen) <= 7, len(seen)
+    assert len(seen) <= 9, len(seen)  # with what people said, judged beside the score

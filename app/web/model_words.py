@@ -46,8 +46,8 @@ def describe_gate(gate: Gate) -> tuple[str, str]:
         case "passed":
             text = _(
                 "What your own churns taught is shown. Over the years behind that were held against it (%(years)s, "
-                "%(churns)s) it was at least as accurate as the default weights, and expected about as many to leave "
-                "as did.",
+                "%(churns)s) it was not clearly less accurate than the default weights, and expected about as many to "
+                "leave as did.",
                 years=years,
                 churns=churns,
             )

@@ -76,8 +76,9 @@ def _curve(row: NewCustomers, expected: Floats, *, draws: Floats, level: int) ->
     """R: the share of the first month's revenue still there, with the spread of the draws about it.
 
     What one account begins with differs from draw to draw as well: each draw is taken as a share of its own first
-    month, in which all but those that leave at once are there.
+    month, in which all but those that leave at once are there. A segment's curve alone can lose nearly all at once.
     """
-    shares = draws / draws[:, :1] * (expected[0] / row.mrr_minor)
+    begun = np.maximum(draws[:, :1], expected[0] / 10)
+    shares = draws / begun * (expected[0] / row.mrr_minor)
     lower, upper = draws_interval(shares, level=level / 100)
     return Curve(expected / row.mrr_minor, lower, np.minimum(upper, 1.0))

@@ -64,6 +64,7 @@ TASKS = (
     Task("roll_up", timedelta(minutes=1), "jobs.roll_up:roll_up_events"),
     Task("nightly", timedelta(minutes=1), "jobs.due_night:make_due_night"),
     Task("deliver", timedelta(seconds=5), "jobs.deliver:deliver_due"),
+    Task("replay", timedelta(minutes=1), "jobs.replay:replay_trials"),
     Task("watch", timedelta(minutes=5), "jobs.watch:watch_all_feeds"),
 )
 

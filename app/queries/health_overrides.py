@@ -110,6 +110,8 @@ def _override(row: Any) -> Override:
 
 
 def _load_fates(session: Session, known: Known, *, account_ids: Sequence[int]) -> Mapping[int, Sequence[Spell]]:
+    if not account_ids:
+        return {}
     lines = load_recurring_lines(
         session, known_at=known.known_at, grace_days=known.settings.grace_days, account_ids=account_ids
     )

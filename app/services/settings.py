@@ -1,6 +1,7 @@
 """Changing the company's settings."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -39,6 +40,8 @@ DECIMAL = {
     "reference_churn": (Decimal("0.001"), Decimal("0.999")),
     "minimum_coverage": (Decimal(0), Decimal(1)),
 }
+DIMENSIONS = ("adoption", "onboarding", "support", "sentiment", "engagement", "commercial")
+MOST_WEIGHT = 3.0
 
 
 def record_settings(session: Session, change: Change, *, values: Mapping[str, Any], valid_from: date = ALWAYS) -> None:
@@ -109,7 +112,35 @@ def _sight(value: Any) -> str:
     return str(value)
 
 
-TEXT = {"tracked_from": _day, "night_at": _time, "csm_sees": _sight}
+def check_health_weights(value: Any) -> dict[str, dict[str, float]]:
+    """By segment ("" is every other) and dimension, a factor of 0 to MOST_WEIGHT; also as JSON. Raises Invalid."""
+    try:
+        given = json.loads(value) if isinstance(value, str) else value
+        return {
+            str(segment): {name: _factor(name, each) for name, each in own.items()} for segment, own in given.items()
+        }
+    except (ValueError, TypeError, AttributeError):
+        names = ", ".join(DIMENSIONS)
+        raise Invalid(
+            f"health_weights cannot be that; give by segment ('' is every other) a factor of 0 to {MOST_WEIGHT:g} for "
+            f"some of the dimensions {names}, such as {{'': {{'support': 1.5}}}}."
+        ) from None
+
+
+def _factor(name: str, value: Any) -> float:
+    if name not in DIMENSIONS or isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError
+    if not 0.0 <= value <= MOST_WEIGHT:
+        raise ValueError
+    return float(value)
+
+
+TEXT: dict[str, Callable[[Any], Any]] = {
+    "tracked_from": _day,
+    "night_at": _time,
+    "csm_sees": _sight,
+    "health_weights": check_health_weights,
+}
 
 
 def _refuse_change_of_fixed(session: Session, values: Mapping[str, Any]) -> None:

@@ -73,6 +73,8 @@ ACTIONS: Words = {
     "health_override.set": _l("set an account's health by hand"),
     "health_override.set_again": _l("set an account's health by hand again"),
     "health_override.ended": _l("ended a health that was set by hand"),
+    "health_trial.made": _l("tried weights of health out"),
+    "health_trial.published": _l("published weights of health"),
     "pulse.given": _l("gave an account's pulse"),
     "feed.expected": _l("changed when a feed is expected"),
     "work_item.retried": _l("had work tried again"),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from app.api.endpoint import Reply, endpoint, wants_csv
-from app.api.health_said import known_now, present_override
+from app.api.health_said import present_override
 from app.api.meta import money, note_on, run_meta, today
 from app.auth import may
 from app.domain.features import Floats
@@ -78,7 +78,7 @@ def list_accounts(parameters: dict[str, Any]) -> Reply:
     The Link header leads to the next page, which stays with the run of the first.
     """
     page = ask(parameters)
-    overrides = find_overrides(database(), [row.id for row in page.rows], today=known_now().as_of)
+    overrides = find_overrides(database(), [row.id for row in page.rows], today=today())
     items = [present(row, page.run, override=overrides.get(row.id)) for row in page.rows]
     body = {"data": items, "meta": run_meta(page.run, *ACCOUNT_DEFINITIONS)}
     rows = [_csv_row(item, page.run) for item in items] if wants_csv(parameters) else None
@@ -112,7 +112,7 @@ def show_account(account_id: int) -> Reply:
 
 
 def _find_override(account_id: int) -> Override | None:
-    return find_overrides(database(), [account_id], today=known_now().as_of).get(account_id)
+    return find_overrides(database(), [account_id], today=today()).get(account_id)
 
 
 @endpoint(

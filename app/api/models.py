@@ -23,6 +23,4 @@ def show_current_model() -> Reply:
     report = load_run_report(database(), run)
     evaluation = load_model_report(database(), report, run_id=run.id, today=run.as_of)
     said = {name: value for name, value in report.items() if name != "evaluation"}
-    return Reply(
-        {"run": run, "report": said, "evaluation": evaluation, "meta": run_meta(run, run.definition)}
-    )
+    return Reply({"run": run, "report": said, "evaluation": evaluation, "meta": run_meta(run, run.definition)})

@@ -39,7 +39,7 @@ class HealthOverride(Base):
 
 
 class Pulse(Base):
-    """How the customer success manager feels about an account on a day, 1 (bad) to 5 (good); later ones replace none."""
+    """How the customer success manager feels about an account on a day, 1 (bad) to 5 (good). None replaces another."""
 
     __tablename__ = "pulses"
 

@@ -51,8 +51,8 @@ EVIDENCE = [
     (
         {"kind": "chance", "days_90": 0.123, "days_180": 0.25},
         (
-            "The chance that it comes is 12% within three months, 25% within six months; forecasts like this were right "
-            "in the two half years before."
+            "The chance that it comes is 12% within three months, 25% within six months; forecasts like this were "
+            "right in the two half years before."
         ),
     ),
     (

@@ -7,7 +7,6 @@ with one of the three decorators; one that declares none is refused to everybody
 import hmac
 import secrets
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from flask import Response, g, request
@@ -17,7 +16,7 @@ from sqlalchemy.orm import Session
 from app.db import reading, transaction
 from app.errors import Misconfigured, NotAllowed, NotAuthenticated
 from app.http import PROGRAM_PATHS, SAFE_METHODS, Application, View, application, database, now, refuse_nul_in_form
-from app.queries.callers import ABSOLUTE_LIMIT, Program, SignedIn, find_program, find_signed_in, hash_secret
+from app.queries.callers import ABSOLUTE_LIMIT, Program, SignedIn, find_program, find_signed_in
 from app.queries.sight import limit_sight, load_sight
 from app.services.audit import Act, record_act
 from app.services.throttle import Attempt, claim_attempt, describe_attempt, forgive_attempt
@@ -46,7 +45,6 @@ ROLE_SCOPES = {
     "finance": frozenset({"accounts:read", "finance:read", "finance:write"}),
 }
 HOW_TO_GET_ONE = "`tenure token create --name ... --scope ...`"
-KEY_COUNTS_FOR = timedelta(seconds=1)
 NOTE_USE_EVERY = timedelta(minutes=1)  # so that a busy caller does not make every read a write
 
 
@@ -165,7 +163,7 @@ def current_caller() -> SignedIn | Program | None:
     """Who is calling, looked up once a request; a token counts before a cookie, and events come from programs only."""
     if "caller" not in g:
         token = _program_key()
-        g.caller = _find_program(token) if token else _find_signed_in()
+        g.caller = find_program(database(), token=token, now=now()) if token else _find_signed_in()
     caller: SignedIn | Program | None = g.caller
     return caller
 
@@ -175,22 +173,6 @@ def _find_signed_in() -> SignedIn | None:
     if not session_id or _rule_here() == INGEST:
         return None
     return find_signed_in(database(), session_id=session_id, now=now())
-
-
-def _find_program(token: str) -> Program | None:
-    """Looked up in each request, but where events come in, hundreds a second: there a key counts for another second."""
-    known, moment = application().known_keys, now()
-    if _rule_here() != INGEST:
-        return find_program(database(), token=token, now=moment)
-    program, looked_up_at = known.get(digest := hash_secret(token), (None, moment))
-    if program is not None and timedelta(0) <= moment - looked_up_at < KEY_COUNTS_FOR:
-        return program
-    program = find_program(database(), token=token, now=moment)
-    if program is None:
-        known.pop(digest, None)
-    else:
-        known[digest] = replace(program, last_used_at=moment), moment  # this request notes the use, the next need not
-    return program
 
 
 def current_user() -> SignedIn | None:

@@ -4,9 +4,11 @@ SQLite runs in WAL with full synchronisation; its writers take the lock at once 
 IMMEDIATE), so that a transaction never has to be upgraded from reader to writer half-way.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from fcntl import LOCK_EX, LOCK_UN, flock
 from typing import Any
 
 from sqlalchemy import DateTime, Dialect, Engine, MetaData, create_engine, event
@@ -93,6 +95,29 @@ def transaction(engine: Engine) -> Iterator[Session]:
     """A session that writes: committed at the end of the block, rolled back if it raises."""
     with Session(engine, expire_on_commit=False) as session, session.begin():
         yield session
+
+
+class Turns:
+    """Taking turns among processes that write to SQLite all the time; nothing elsewhere.
+
+    SQLite lets one of them write, and each other one sleep and look again, longer and longer. Here they wait for a lock
+    on a file beside the database, and are woken in the order they came. Among threads of one process it is no lock.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._path = f"{engine.url.database}-turn" if engine.dialect.name == "sqlite" else None
+        self._file = -1  # opened by who uses it: processes that shared it would not wait for each other
+
+    def __enter__(self) -> None:
+        if self._path is None:
+            return
+        if self._file < 0:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flock(self._file, LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        if self._path is not None:
+            flock(self._file, LOCK_UN)
 
 
 @contextmanager

@@ -35,7 +35,6 @@ from app.errors import (
     TooLarge,
     TooMany,
 )
-from app.queries.callers import Program
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -113,13 +112,10 @@ class Application(Flask):
         self.clock: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.gates: list[Callable[[], None]] = []
         self.limits: list[Callable[[Session], None]] = []  # what a request may see, put on each of its sessions
-        self.known_keys: dict[bytes, tuple[Program, datetime]] = {}
         self.error_page: Callable[[Problem], ResponseReturnValue] = plain_error_page
         self.config.update(
-            SECRET_KEY=settings.secret_key,
             MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
             TRUSTED_HOSTS=list(settings.trusted_hosts),
-            SESSION_COOKIE_SECURE=settings.is_production,
         )
         self.url_map.converters["id"] = IdConverter
         if settings.proxies:  # else whoever asks could say to be anybody
@@ -365,9 +361,13 @@ def plain_error_page(problem: Problem) -> ResponseReturnValue:
     return Response(f"{problem.title}\n\n{problem.detail}\n", status=problem.status, mimetype="text/plain")
 
 
+def fixed_headers(app: Application) -> list[tuple[str, str]]:
+    """What every answer says, unless it says something else of the same."""
+    only_encrypted = {"Strict-Transport-Security": "max-age=31536000; includeSubDomains"}
+    return list((HEADERS | only_encrypted if app.settings.is_production else HEADERS).items())
+
+
 def add_headers(response: Response) -> Response:
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    if application().settings.is_production:
-        response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+    given = {name.lower() for name in response.headers.keys()}  # noqa: SIM118  else they come with their values
+    response.headers.extend([header for header in fixed_headers(application()) if header[0].lower() not in given])
     return response

@@ -82,7 +82,7 @@ def store_in(session: Session, happenings: Iterable[Happening]) -> None:
         )
         for each in every
     ]
-    add_events(session, rows)
+    add_events(session.connection(), rows)
 
 
 Kept = dict[tuple[int, str, str | None, date, date], float]

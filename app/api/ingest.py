@@ -13,11 +13,12 @@ from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from app.api.event_door import RECEIPT, EventDoor
 from app.api.group_commit import GroupCommit
 from app.auth import current_caller, requires
-from app.db import transaction
+from app.db import Turns, transaction
 from app.errors import Invalid, NotAllowed, TooLarge
-from app.http import Application, now, own_transaction
+from app.http import Application, own_transaction
 from app.queries.callers import Program
 from app.schemas.events import BATCH_LIMIT_BYTES, TOO_LARGE, Batch, read_batch, read_single, unpack
 from app.services.event_reading import Delivery, Digests, Origin, read_delivery
@@ -29,56 +30,65 @@ PREFIXES = ("/v1", "/ingest/v1")
 SINGLES = ("track", "page", "screen", "identify", "group", "alias")
 MOST_NAMED = 1_000  # refused messages in an answer
 
-Committer = GroupCommit[Delivery, Receipt]
+Read = Callable[[bytes], Batch]
 
 
 def register(app: Application) -> None:
     """The addresses, each also below a prefix: some clients want a host with a path."""
     blueprint = Blueprint("ingest", __name__)
-    committer: Committer = GroupCommit(lambda deliveries: _commit(app, deliveries))
-    origin_of = _Origins(app)
-    views: dict[str, Callable[[bytes], Batch]] = {"batch": read_batch}
-    views |= {name: partial(read_single, name) for name in SINGLES}
-    for name, read in views.items():
-        view = own_transaction(requires(INGEST)(_view(committer, origin_of, read=read)))
+    intake, door = _Intake(app), EventDoor(app, answer=_answer_if_kept)
+    reads: dict[str, Read] = {name: partial(read_single, name) for name in SINGLES}
+    reads["batch"] = read_batch
+    for name, read in reads.items():
+        view = own_transaction(requires(INGEST)(_view(intake, door, read=read)))
         for prefix in PREFIXES:
             blueprint.add_url_rule(
                 f"{prefix}/{name}", f"{name}{'_below' if prefix != PREFIXES[0] else ''}", view, methods=["POST"],
                 strict_slashes=False,
             )  # fmt: skip
     app.register_blueprint(blueprint)
+    app.wsgi_app = door  # type: ignore[method-assign]
 
 
-def _view(
-    committer: Committer, origin_of: Callable[[str], Origin], *, read: Callable[[bytes], Batch]
-) -> Callable[[], ResponseReturnValue]:
+def _view(intake: "_Intake", door: EventDoor, *, read: Read) -> Callable[[], ResponseReturnValue]:
     def view() -> ResponseReturnValue:
-        origin = origin_of(_source())
-        delivery = read_delivery(read(_body()), origin=origin, received_at=now())
-        return _answer(committer.submit(delivery))
+        receipt = request.environ.get(RECEIPT)
+        if receipt is None:
+            encoding = request.headers.get("Content-Encoding", "")
+            take = partial(intake.take, source=_source(), encoding=encoding, read=read)
+            receipt = take(_body())
+            door.open_for(request.environ, take)
+        return Response(_answer(receipt), mimetype="application/json")
 
     return view
 
 
-class _Origins:
-    """The sources that events came from so far, each looked up once: they stay."""
+class _Intake:
+    """Stores bodies, those that come together in one transaction."""
 
     def __init__(self, app: Application) -> None:
         self._app = app
-        self._known: dict[str, Origin] = {}
+        self._turns = Turns(app.engine)
+        self._origins: dict[str, Origin] = {}  # of the sources that events came from so far: they stay
+        self._together: GroupCommit[Delivery, Receipt] = GroupCommit(self._record)
 
-    def __call__(self, source: str) -> Origin:
-        if source not in self._known:
+    def take(self, body: bytes, *, source: str, encoding: str, read: Read) -> Receipt:
+        origin = self._origin_of(source)
+        return self._together.submit(
+            lambda: read_delivery(read(unpack(body, encoding)), origin=origin, received_at=self._app.clock())
+        )
+
+    def _origin_of(self, source: str) -> Origin:
+        if source not in self._origins:
             with transaction(self._app.engine) as session:
                 source_id = ensure_sources(session, {source})[source]
                 person_key = find_person_key(session, source_id, keyring=Keyring.of(self._app.settings))
-            self._known[source] = Origin(source_id, source, Digests(person_key, source))
-        return self._known[source]
+            self._origins[source] = Origin(source_id, source, Digests(person_key, source))
+        return self._origins[source]
 
-
-def _commit(app: Application, deliveries: Sequence[Delivery]) -> list[Receipt]:
-    with transaction(app.engine) as session:
-        return record_deliveries(session, deliveries)
+    def _record(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
+        with self._turns, self._app.engine.begin() as connection:
+            return record_deliveries(connection, deliveries)
 
 
 def _source() -> str:
@@ -93,18 +103,24 @@ def _source() -> str:
 def _body() -> bytes:
     request.max_content_length = BATCH_LIMIT_BYTES + 1  # a chunked body is cut off there: that it is too long shows
     try:
-        body = request.get_data(cache=False)
+        return request.get_data(cache=False)
     except RequestEntityTooLarge:
         raise TooLarge(TOO_LARGE) from None
-    return unpack(body, request.headers.get("Content-Encoding", ""))
 
 
-def _answer(receipt: Receipt) -> ResponseReturnValue:
-    kept = receipt.accepted + receipt.ignored
-    if receipt.refused and not kept:
+def _answer(receipt: Receipt) -> bytes:
+    """Raises Invalid where nothing was kept."""
+    answer = _answer_if_kept(receipt)
+    if answer is None:
         fields = {f"batch[{each.position}]": [each.words] for each in receipt.refused[:MOST_NAMED]}
         first = receipt.refused[0]
         raise Invalid(f"None of these messages can be taken; message {first.position} {first.words}.", fields)
+    return answer
+
+
+def _answer_if_kept(receipt: Receipt) -> bytes | None:
+    if receipt.refused and not receipt.accepted + receipt.ignored:
+        return None
     answer: dict[str, Any] = {
         "success": True,
         "accepted": receipt.accepted,
@@ -114,4 +130,4 @@ def _answer(receipt: Receipt) -> ResponseReturnValue:
             for each in receipt.refused[:MOST_NAMED]
         ],
     }
-    return Response(orjson.dumps(answer), mimetype="application/json")
+    return orjson.dumps(answer)

@@ -15,8 +15,9 @@ from app.domain.roll_up import BLOCK_US
 from app.models.accounts import ExternalId
 from app.models.events import EventSource, UsageEvent, WaitingEvents
 
-# Held, shared, from before an event gets its id until it is committed. Whoever holds it alone knows that no event
-# will still appear below the highest id. (Any constant will do, as long as nothing else uses the same one.)
+# Held, shared, from before an event gets its id until it is committed: a trigger of PostgreSQL's on usage_events sees
+# to it. Whoever holds it alone knows that no event will still appear below the highest id. (Any constant will do, as
+# long as nothing else uses the same one; the migration that makes the trigger has it too.)
 ARRIVAL_LOCK = 7_365_223
 LONGEST_WAIT = "2s"  # for those who are storing events at this moment
 LOCK_NOT_AVAILABLE = "55P03"

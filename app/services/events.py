@@ -2,7 +2,7 @@
 
 import secrets
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -11,13 +11,12 @@ from struct import Struct
 from typing import Any
 
 from psycopg import OperationalError as DriverError
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.models.events import EventSource, Membership, RefusedEvents
-from app.queries.event_columns import ARRIVAL_LOCK
 from app.queries.events import find_memberships, find_sources
 from app.services.event_reading import MOST_CHARACTERS, Delivery, Refused, Row
 from app.services.identities import record_identities
@@ -35,8 +34,7 @@ COLUMNS = (
     "properties",
 )
 NAMES = ", ".join(COLUMNS)
-HOLD_ARRIVAL = text(f"SELECT pg_advisory_xact_lock_shared({ARRIVAL_LOCK})")
-AT_ONCE = 100  # rows a statement: as many as the clients put in a batch
+BATCH_SIZE, BATCHES_AT_ONCE = 100, 5  # clients put a hundred into a batch, and several come together
 COPY = f"COPY usage_events ({NAMES}) FROM STDIN (FORMAT binary)"
 
 
@@ -52,14 +50,24 @@ class Receipt:
     refused: tuple[Refused, ...]
 
 
-def record_deliveries(session: Session, deliveries: Sequence[Delivery]) -> list[Receipt]:
-    """Record what each delivery brought; nothing may be written after it in the transaction.
+def record_deliveries(connection: Connection, deliveries: Sequence[Delivery]) -> list[Receipt]:
+    """Record what each delivery brought, in the connection's transaction; nothing may be written after it there.
 
     An event without an account is that of its person's last group call: before it in the delivery, else recorded
     earlier, else after it in the delivery. Where there is none it is refused.
     """
+    if not any(each.homeless or each.groupings or each.identities or each.refused for each in deliveries):
+        add_events(connection, list(chain.from_iterable(each.rows for each in deliveries)))
+        return [Receipt(len(each.rows) + each.accepted, each.ignored, ()) for each in deliveries]
+    with Session(connection, join_transaction_mode="rollback_only") as session:
+        receipts = _record_people_too(session, deliveries)
+        session.commit()  # of what the session holds: the transaction is the caller's
+    return receipts
+
+
+def _record_people_too(session: Session, deliveries: Sequence[Delivery]) -> list[Receipt]:
     batches, refused = _with_accounts(session, deliveries)
-    add_events(session, list(chain.from_iterable(batches)))
+    add_events(session.connection(), list(chain.from_iterable(batches)))
     _record_memberships(session, deliveries)
     _count_refused(session, deliveries, refused=refused)
     record_identities(session, deliveries)
@@ -90,22 +98,27 @@ def find_person_key(session: Session, source_id: int, *, keyring: Keyring) -> by
     return bytes.fromhex(keyring.decrypt(source.person_key_ciphertext, place))
 
 
-def add_events(session: Session, rows: Sequence[Row]) -> None:
+def add_events(connection: Connection, rows: Sequence[Row]) -> None:
     """Append the rows. One that is there already is appended again: the roll-up counts the first of them."""
-    if not rows:
-        return
-    connection = session.connection()
     if connection.dialect.name == "postgresql":
-        session.execute(HOLD_ARRIVAL)
-        _copy(connection, rows)
+        if rows:
+            _copy(connection, rows)
         return
-    for start in range(0, len(rows), AT_ONCE):
-        part = rows[start : start + AT_ONCE]
+    for part in _parts(rows):
         # One statement for all: the driver would let go of Python's lock at every row, and wait for it as often.
         connection.exec_driver_sql(_insert_statement(len(part)), tuple(chain.from_iterable(part)))
 
 
-@lru_cache(AT_ONCE)
+def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Whole hundreds, and what is left: few lengths, so that few statements have to be kept prepared."""
+    start, whole = 0, len(rows) - len(rows) % BATCH_SIZE
+    while start < len(rows):
+        end = min(start + BATCHES_AT_ONCE * BATCH_SIZE, whole) if start < whole else len(rows)
+        yield rows[start:end]
+        start = end
+
+
+@lru_cache(BATCH_SIZE + BATCHES_AT_ONCE)
 def _insert_statement(rows: int) -> str:
     marks = ", ".join([f"({', '.join('?' * len(COLUMNS))})"] * rows)
     return f"INSERT INTO usage_events ({NAMES}) VALUES {marks}"  # noqa: S608  our own names

@@ -33,6 +33,15 @@ TRIGGERS = {
             "CREATE TRIGGER audit_entries_added_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_entries "
             "FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change()"
         ),
+        # Before any of its events gets an id: see find_horizon.
+        (
+            "CREATE FUNCTION hold_arrival() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN PERFORM pg_advisory_xact_lock_shared(7365223); RETURN NULL; END $$"
+        ),
+        (
+            "CREATE TRIGGER usage_events_hold_arrival BEFORE INSERT ON usage_events "
+            "FOR EACH STATEMENT EXECUTE FUNCTION hold_arrival()"
+        ),
     ],
 }
 
@@ -431,3 +440,4 @@ def downgrade() -> None:
     # ### end Alembic commands ###
     if op.get_bind().dialect.name == "postgresql":
         op.execute("DROP FUNCTION refuse_audit_change")
+        op.execute("DROP FUNCTION hold_arrival")

@@ -21,7 +21,7 @@ def test_those_who_come_during_a_commit_share_the_next_and_each_gets_its_own_res
 
     committer: GroupCommit[int, int] = GroupCommit(commit)
     results: dict[int, int] = {}
-    threads = [Thread(target=lambda n=n: results.update({n: committer.submit(n)})) for n in range(6)]
+    threads = [Thread(target=lambda n=n: results.update({n: committer.submit(lambda: n)})) for n in range(6)]
     threads[0].start()
     entered.wait(10)
     for thread in threads[1:]:
@@ -53,7 +53,7 @@ def test_where_a_group_fails_each_is_tried_alone_and_only_the_bad_one_fails() ->
 
     def submit(item: str) -> None:
         try:
-            results[item] = committer.submit(item)
+            results[item] = committer.submit(lambda: item)
         except ValueError as error:
             results[item] = f"refused: {error}"
 
@@ -71,4 +71,4 @@ def test_where_a_group_fails_each_is_tried_alone_and_only_the_bad_one_fails() ->
     assert calls[1] == ["bad", "fine", "good"]
     assert sorted(calls[2:]) == [["bad"], ["fine"], ["good"]]
     with pytest.raises(ValueError, match="bad"):
-        committer.submit("bad")
+        committer.submit(lambda: "bad")

@@ -18,7 +18,6 @@ from app.models.events import EventKey, EventSource, PersonDay, UsageEvent, Wait
 from app.models.feeds import Feed
 from app.models.usage import UsageDay, UsageFeature
 from app.queries import event_columns
-from app.queries.event_columns import ARRIVAL_LOCK
 from app.queries.usage import Grain, Window, load_usage
 from app.services import roll_up as recorded
 from app.services.changes import recording
@@ -240,7 +239,6 @@ def test_an_event_whose_id_appears_after_a_higher_one_is_not_passed_over(
     work = work_on(engine, clock=lambda: NOON)
     slow = make_engine(engine.url.render_as_string(hide_password=False))
     with transaction(slow) as session:
-        session.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": ARRIVAL_LOCK})
         store_in(session, [happening()])  # has its id, and is not committed
         store(engine, [happening()])
         with reading(engine) as other:

@@ -67,7 +67,8 @@ def test_once_brings_the_files_in_and_makes_the_night_and_tells_what_was_set_asi
     said(tenure("settings", "set", "night_at", "00:00"))
     said(tenure("worker", "--once"))
     status = said(tenure("worker", "status"))
-    assert {line.split()[0] for line in status.splitlines()[1:6]} == {"sync", "roll_up", "nightly", "deliver", "watch"}
+    tasks = {"sync", "roll_up", "nightly", "deliver", "replay", "watch"}
+    assert {line.split()[0] for line in status.splitlines()[1:7]} == tasks
     assert "sync 'our_crm/other.csv " in status
     assert "knows no such file" in status
     today = datetime.now(UTC).date()
@@ -82,7 +83,7 @@ def test_once_brings_the_files_in_and_makes_the_night_and_tells_what_was_set_asi
 
 
 def test_before_it_ever_ran_the_state_says_so(tenure) -> None:
-    assert said(tenure("worker", "status")).count("never") == 5
+    assert said(tenure("worker", "status")).count("never") == 6
 
 
 def test_a_failure_ends_once_with_one_and_is_told(tenure, monkeypatch: pytest.MonkeyPatch) -> None:

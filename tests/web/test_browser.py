@@ -246,9 +246,8 @@ def test_the_forecast_and_what_came_are_drawn_and_said(at_work: Page) -> None:
     at_work.goto("/model")
     picture = at_work.get_by_role("img", name=re.compile("Forecast against what happened, for ten groups"))
     expect(picture).to_be_visible()
-    expect(picture.locator("canvas")).to_have_count(1)
-    at_work.locator(".u-over").hover()
-    expect(at_work.locator(".reading")).to_contain_text("Left")
+    expect(picture.locator("circle")).to_have_count(10)
+    expect(at_work.get_by_role("region", name="Forecast and what happened").get_by_role("row")).to_have_count(11)
 
 
 def test_opportunities_are_filtered_in_place_and_one_is_opened_by_keyboard(at_work: Page) -> None:

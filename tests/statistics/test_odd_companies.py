@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -130,9 +131,9 @@ def test_the_night_the_pages_and_the_endpoints_answer(name: str, engine: Engine,
         assert "Not enough data" in run.basis_reason
     for score in scores:
         check_score(score)
-    client = browse(engine, tmp_path)
-    for path in addresses(client, scores):
-        check_answer(client, path)
+    with browsing(engine, tmp_path) as client:
+        for path in addresses(client, scores):
+            check_answer(client, path)
 
 
 def published(engine: Engine) -> tuple[ModelRun, list[Score]]:
@@ -159,7 +160,8 @@ def check_score(score: Score) -> None:
     assert score.health is None or 0 <= score.health <= 100
 
 
-def browse(engine: Engine, folder: Path) -> FlaskClient:
+@contextmanager
+def browsing(engine: Engine, folder: Path) -> Iterator[FlaskClient]:
     app = make_app(engine.url.render_as_string(hide_password=False), folder)
     app.clock = lambda: NOW
     with transaction(engine) as session, recording(session, "test", clock=lambda: NOW) as change:
@@ -168,7 +170,8 @@ def browse(engine: Engine, folder: Path) -> FlaskClient:
         opened = start_session(session, user_id=user, now=NOW)
     client = app.test_client()
     client.set_cookie("tenure-session", opened.id)
-    return client
+    yield client
+    app.engine.dispose()
 
 
 def addresses(client: FlaskClient, scores: list[Score]) -> Iterator[str]:

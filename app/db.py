@@ -31,10 +31,7 @@ PRAGMAS = (
     "synchronous=FULL",
     "busy_timeout=5000",
     "foreign_keys=ON",
-    # Ids of events are as random as digests: what is written again and again is kept in memory, and goes from the log
-    # to its place by 32 MB at a time.
-    "cache_size=-32768",
-    "wal_autocheckpoint=8000",
+    "cache_size=-32768",  # keys of events are as random as digests: their index is written all over
 )
 
 

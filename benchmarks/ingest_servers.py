@@ -1,9 +1,9 @@
 """What the event endpoints are held against: each a bare WSGI application under the same server.
 
 `raw` reads the body and answers. `parse` also decodes it with msgspec, each event with its fields and its instant, and
-keeps nothing; `flask` does that in a view of Flask, as the service's own endpoint is. `copy` decodes it and puts the
-events by COPY into the same table with the same unique key, a transaction a batch: it checks nothing, and an event that
-is there already would be an error. `orm` is the customary way: marshmallow, and the ORM with a look for what is there.
+keeps nothing; `flask` does that in a view of Flask, as services mostly do. `copy` decodes it and puts the events by
+COPY into the same table, a transaction a batch, and checks nothing. `orm` is the customary way: marshmallow, and the
+ORM with a look for what is there, for which it gets an index on the events' keys.
 """
 
 import os

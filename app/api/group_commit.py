@@ -1,6 +1,7 @@
 """Several requests' writes in one transaction: a disk is asked to keep something as often as it can, not more often."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from threading import Lock
 from typing import Generic, TypeVar
 
@@ -27,11 +28,14 @@ class GroupCommit(Generic[Item, Result]):
 
     It begins when nobody is making an item any more: who shares the processor with those who are would only take it
     from them. `commit` takes the items and returns a result for each once they are committed. Where it fails for
-    several it is tried for each alone, so that nobody fails by another's item.
+    several it is tried for each alone, so that nobody fails by another's item. `turn` is held around each transaction,
+    and whoever comes while it is waited for still belongs to it.
     """
 
-    def __init__(self, commit: Callable[[Sequence[Item]], Sequence[Result]]) -> None:
-        self._commit = commit
+    def __init__(
+        self, commit: Callable[[Sequence[Item]], Sequence[Result]], turn: AbstractContextManager[None] | None = None
+    ) -> None:
+        self._commit, self._turn = commit, turn or nullcontext()
         self._lock = Lock()  # of the three below
         self._waiting: list[_Entry[Item, Result]] = []
         self._making = 0
@@ -70,12 +74,16 @@ class GroupCommit(Generic[Item, Result]):
             self._waiting[-1].turn.release()
 
     def _lead(self, leader: _Entry[Item, Result]) -> None:
-        with self._lock:
-            group, self._waiting = self._waiting, []
+        group: list[_Entry[Item, Result]] = []
         try:
-            self._commit_group(group)
+            with self._turn:
+                with self._lock:
+                    group, self._waiting = self._waiting, []
+                self._commit_group(group)
         finally:
             with self._lock:
+                if not group:  # its turn could not be had
+                    self._waiting.remove(leader)
                 self._is_committing = False
                 self._begin()
             for entry in group:

@@ -68,9 +68,8 @@ class _Intake:
 
     def __init__(self, app: Application) -> None:
         self._app = app
-        self._turns = Turns(app.engine)
         self._origins: dict[str, Origin] = {}  # of the sources that events came from so far: they stay
-        self._together: GroupCommit[Delivery, Receipt] = GroupCommit(self._record)
+        self._together: GroupCommit[Delivery, Receipt] = GroupCommit(self._record, Turns(app.engine))
 
     def take(self, body: bytes, *, source: str, encoding: str, read: Read) -> Receipt:
         origin = self._origin_of(source)
@@ -87,7 +86,7 @@ class _Intake:
         return self._origins[source]
 
     def _record(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
-        with self._turns, self._app.engine.begin() as connection:
+        with self._app.engine.begin() as connection:
             return record_deliveries(connection, deliveries)
 
 

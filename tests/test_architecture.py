@@ -42,6 +42,7 @@ IMPORTING = {"__import__", "import_module"}
 NETWORK_IN = {
     "integrations.http_client": ("http.client", "socket", "ssl"),
     "integrations.targets": ("socket",),  # the one look-up
+    "integrations.crm.transport": ("requests", "ssl", "urllib3"),  # to the CRM's origin, at an address that was checked
     "integrations.webhooks.receiver": ("http.server",),  # listens on loopback
     "app.cli.serving": ("socket",),  # whether the port is free
 }

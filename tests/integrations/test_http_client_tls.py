@@ -5,90 +5,26 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from integrations import http_client
 from integrations.http_client import ExchangeFailed, Policy, check_target, post
 from tests import hostile_receivers as hostile
+from tests.authority import FAR_AHEAD, LONG_AGO, Authority, make_authority
 from tests.hostile_receivers import Receiver, receiving
 
 DEADLINE_SECONDS = 0.8
 POLICY = Policy(private_targets=("hooks.internal", "127.0.0.1"), exchange_seconds=DEADLINE_SECONDS)
-LONG_AGO, FAR_AHEAD = (dt.datetime(year, 1, 1, tzinfo=dt.UTC) for year in (2020, 2120))
-
-
-@dataclass(frozen=True)
-class Authority:
-    """Signs certificates; the machine of a test trusts it."""
-
-    folder: Path
-    key: ec.EllipticCurvePrivateKey
-    certificate: x509.Certificate
-
-    def server(self, *names: str, until: dt.datetime = FAR_AHEAD) -> ssl.SSLContext:
-        """What a server with a certificate for these names and addresses speaks TLS with."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subjects = [x509.IPAddress(ip_address(n)) if n[0].isdigit() else x509.DNSName(n) for n in names]
-        certificate = (
-            _certificate("server", key, self.certificate.subject, until=until)
-            .add_extension(x509.SubjectAlternativeName(subjects), critical=False)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
-            .sign(self.key, hashes.SHA256())
-        )
-        path = self.folder / "server.pem"
-        path.write_bytes(_pem(certificate) + _key_pem(key))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        return context
-
-
-def _certificate(
-    name: str, key: ec.EllipticCurvePrivateKey, issuer: x509.Name | None = None, *, until: dt.datetime = FAR_AHEAD
-) -> x509.CertificateBuilder:
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer or subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(LONG_AGO)
-        .not_valid_after(until)
-    )
-
-
-def _pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
 
 
 @pytest.fixture
 def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Authority]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    certificate = (
-        _certificate("authority", key)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (tmp_path / "authority.pem").write_bytes(_pem(certificate))
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    made = make_authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(made.path))
     http_client._trust.cache_clear()
-    yield Authority(tmp_path, key, certificate)
+    yield made
     http_client._trust.cache_clear()
 
 

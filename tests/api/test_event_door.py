@@ -79,6 +79,21 @@ def test_both_ways_answer_alike(app: Application, client: FlaskClient, key: str)
     assert [status for status, _, _ in long_way] == [200, 400, 400, 413, 400, 200, 400]
 
 
+def test_what_nobody_expects_is_answered_as_on_the_long_way(app: Application, client: FlaskClient, key: str) -> None:
+    assert send(client, key, track(1)).status_code == 200
+
+    def break_off(*_: object) -> None:
+        raise RuntimeError("the cable was pulled")
+
+    event.listen(app.engine, "begin", break_off)
+    answer = send(client, key, track(2))
+    event.remove(app.engine, "begin", break_off)
+    assert (answer.status_code, answer.mimetype) == (500, "application/problem+json")
+    assert "cable" not in answer.text
+    assert send(client, key, track(2)).status_code == 200
+    assert stored(app) == 2
+
+
 def test_what_is_refused_is_counted_once(app: Application, client: FlaskClient, key: str) -> None:
     send(client, key, track(1))
     assert send(client, key, track(2, messageId=None)).status_code == 400

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.db import reading
-from app.domain.feature_inputs import is_fresh, last_fact_on
+from app.domain.feature_company import observe_company
+from app.domain.feature_inputs import is_fresh
 from app.domain.feature_table import build_features
 from app.domain.features import Facts
 from app.domain.health import Health
@@ -56,13 +57,16 @@ def _account_ids(scoring: Scoring) -> Ints:
 
 def _silent_inputs(scoring: Scoring, earlier_on: date, *, facts: Facts) -> set[str]:
     """The features whose feed is silent now, or was on the earlier day for all that is known of it now."""
-    days = ((scoring.night.facts, scoring.night.run.as_of), (facts, earlier_on))
+    looks = (
+        (observe_company(known, np.array([day], dtype="datetime64[D]")), day)
+        for known, day in ((scoring.night.facts, scoring.night.run.as_of), (facts, earlier_on))
+    )
     feeds = {spec.feed for spec in scoring.model.specs if spec.feed}
     silent = {
         feed
-        for known, day in days
+        for company, day in looks
         for feed in feeds
-        if not is_fresh(feed, last_fact_on(known, feed, as_of=day), as_of=day)
+        if not is_fresh(feed, company.heard_on(feed, as_of=day), as_of=day)
     }
     return {spec.name for spec in scoring.model.specs if spec.feed in silent}
 

@@ -1,20 +1,24 @@
 """What the scores of a night looked at, as its run reports it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from app.domain.feature_company import observe_company
 from app.domain.feature_inputs import Input, describe_inputs
 from jobs.scoring import Scoring
 
 
 def list_inputs(scoring: Scoring) -> tuple[Input, ...]:
     """Each input with its feed, its last fact and for how many of the scored accounts it is known."""
-    table = scoring.table
-    known = replace(table, values=np.where(scoring.held, np.nan, table.values))
-    return describe_inputs(scoring.night.facts, known, as_of=scoring.night.run.as_of)
+    table, night = scoring.table, scoring.night
+    known = np.isfinite(table.values) & ~scoring.held
+    share = known.mean(axis=0) if len(known) else np.zeros(len(table.names))
+    company = observe_company(night.facts, night.landmark)
+    known_share = dict(zip(table.names, share.tolist(), strict=True))
+    return describe_inputs(scoring.model.specs, company=company, known_share=known_share, as_of=night.run.as_of)
 
 
 def report_inputs(report: Mapping[str, Any], inputs: tuple[Input, ...]) -> dict[str, Any]:

@@ -316,25 +316,36 @@ def rewind_spells(spells: Spells, *, origin: date, grace_days: int) -> Spells:
     return replace(spells, ended_on=ended_on, churned=spells.churned & is_settled)
 
 
-_OF_ACCOUNTS = (
+OF_ACCOUNTS = (
     *("spells", "lines", "attributes", "usage", "milestones"),
     *("tickets", "surveys", "touches", "trainings", "invoices"),
 )
 
 
 def draw_accounts(facts: Facts, *, most: int) -> Facts:
-    """The facts of at most about `most` accounts, chosen by a hash of their ids; of all where there are no more."""
-    share = most / max(1, len(facts.account_ids))
-    if share >= 1:
-        return facts
-    hashed = (facts.account_ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)
-    drawn = hashed.astype(np.float64) < share * 2.0**24
-    position = np.cumsum(drawn) - 1
-    parts: dict[str, Any] = {name: _take(getattr(facts, name), drawn=drawn, position=position) for name in _OF_ACCOUNTS}
-    return replace(facts, account_ids=facts.account_ids[drawn], **parts)
+    """The facts of the `most` accounts that come first by a hash of their ids; of all where there are no more.
+
+    What is drawn from those that were drawn is what would have been drawn from all.
+    """
+    return facts if len(facts.account_ids) <= most else keep_accounts(facts, rank_accounts(facts.account_ids) < most)
 
 
-def _take(part: Any, *, drawn: Bools, position: Ints) -> Any:
-    kept = drawn[part.account]
-    columns = {field.name: getattr(part, field.name)[kept] for field in fields(part)}
+def rank_accounts(account_ids: Ints) -> Ints:
+    """The place, from 0, of each account in the order by a hash of the ids, of which no two are alike."""
+    order = np.argsort(account_ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return rank
+
+
+def keep_accounts(facts: Facts, kept: Bools) -> Facts:
+    """The facts of the accounts that are `kept`."""
+    position = np.cumsum(kept) - 1
+    parts: dict[str, Any] = {name: _take(getattr(facts, name), kept=kept, position=position) for name in OF_ACCOUNTS}
+    return replace(facts, account_ids=facts.account_ids[kept], **parts)
+
+
+def _take(part: Any, *, kept: Bools, position: Ints) -> Any:
+    rows = kept[part.account]
+    columns = {field.name: getattr(part, field.name)[rows] for field in fields(part)}
     return replace(part, **(columns | {"account": position[columns["account"]]}))

@@ -6,7 +6,7 @@ from datetime import date
 import numpy as np
 
 from app.domain.feature_clock import read_clock
-from app.domain.feature_rows import lay_rows
+from app.domain.feature_rows import find_live
 from app.domain.features import Facts, Floats
 from app.domain.ltv import expansion_drift
 from app.domain.months import Ints, add_months_to_days
@@ -33,12 +33,12 @@ def survivor_growth(facts: Facts, *, as_of: date, tracked_from: date) -> Survivo
     grid = add_months_to_days(np.full(len(back), end), back)
     grid = grid[grid >= start]
     clock = read_clock(facts.lines, grid)
-    rows = lay_rows(facts.spells, grid, clock=clock)
+    rows = find_live(facts.spells, grid, clock=clock)
     log_mrr = np.log(np.maximum(clock.mrr[rows.clock_row], 1e-9))
     order = np.lexsort((rows.at, rows.spell))
-    spell, at, level, account = rows.spell[order], rows.at[order], log_mrr[order], rows.account[order]
+    spell, at, level = rows.spell[order], rows.at[order], log_mrr[order]
     stayed = (spell[1:] == spell[:-1]) & (at[1:] == at[:-1] + 1)
-    return SurvivorGrowth(account=account[1:][stayed], log_change=(level[1:] - level[:-1])[stayed])
+    return SurvivorGrowth(account=facts.spells.account[spell[1:][stayed]], log_change=(level[1:] - level[:-1])[stayed])
 
 
 def segment_drift(facts: Facts, *, segment: Ints, n_segments: int, as_of: date, tracked_from: date) -> Floats:

@@ -179,9 +179,15 @@ def feature_specs(facts: Facts, catalog: tuple[FeatureSpec, ...] = FEATURES) -> 
     levels have a column: the prior, the same for each, takes the place of a reference level.
     Features of an optional feed are left out where it has no facts at all.
     """
-    absent = {feed for feed in OPTIONAL_FEEDS if not len(getattr(facts, feed).account)}
+    present = optional_feeds(facts) if facts.feeds is None else facts.feeds
+    absent = set(OPTIONAL_FEEDS) - present
     offered = (spec for spec in catalog if spec.feed not in absent)
     return (*offered, *_level_specs("segment", facts.segments), *_level_specs("channel", facts.channels))
+
+
+def optional_feeds(facts: Facts) -> frozenset[str]:
+    """The optional feeds of which there are facts."""
+    return frozenset(feed for feed in OPTIONAL_FEEDS if len(getattr(facts, feed).account))
 
 
 def level_names(kind: str, levels: tuple[str, ...]) -> tuple[str, ...]:

@@ -13,12 +13,14 @@ from datetime import date, timedelta
 import numpy as np
 
 from app.domain.feature_catalog import CADENCE_DAYS
-from app.domain.feature_inputs import is_fresh, last_fact_on
+from app.domain.feature_company import PEOPLE, Company, observe_company
+from app.domain.feature_inputs import is_fresh
 from app.domain.feature_table import build_features
 from app.domain.features import Bools, Facts, FeatureSpec, FeatureTable, Floats
 from app.domain.health import Health, input_coverage
+from app.domain.months import Days
 
-_METRICS = {"seats_used": "active_people"}  # which metric of usage, where it is not activity
+_METRICS = {"seats_used": PEOPLE}  # which metric of usage, where it is not activity
 
 Risk = Callable[[FeatureTable], Floats]
 
@@ -31,16 +33,26 @@ class Held:
     held: Bools
 
 
-def hold_bad_news(facts: Facts, table: FeatureTable, *, specs: tuple[FeatureSpec, ...], risk: Risk) -> Held:
+def hold_bad_news(
+    facts: Facts,
+    table: FeatureTable,
+    *,
+    specs: tuple[FeatureSpec, ...],
+    risk: Risk,
+    company_at: Callable[[Days], Company] | None = None,
+) -> Held:
     """The table with the last known inputs of silent feeds for the accounts whose `risk` they make higher.
 
     `table` has rows of one landmark alone, and `risk` says n x 1 of such a table; it is asked only where a feed
     fell silent. An account that came, or came back, since then has no last known inputs: its own stay unknown.
+    Where `facts` are of a part of the accounts, `company_at` says what was known of all at any landmarks.
     """
+    observe = company_at or (lambda landmarks: observe_company(facts, landmarks))
     last_known = table.values.copy()
-    silent = _silent_columns(facts, specs, as_of=table.landmark[0].item()) if len(table.landmark) else ()
+    silent = list(_silent_columns(observe(table.landmark[:1]), specs)) if len(table.landmark) else []
     for landmark, columns in silent:
-        earlier = build_features(facts, np.array([landmark], dtype="datetime64[D]"))
+        then = np.array([landmark], dtype="datetime64[D]")
+        earlier = build_features(facts, then, company=observe(then))
         here, there = _same_spells(table, earlier)
         for column in columns:
             last_known[here, column] = earlier.values[there, earlier.names.index(table.names[column])]
@@ -50,14 +62,15 @@ def hold_bad_news(facts: Facts, table: FeatureTable, *, specs: tuple[FeatureSpec
     return Held(replace(table, values=np.where(held, last_known, table.values)), held)
 
 
-def _silent_columns(facts: Facts, specs: tuple[FeatureSpec, ...], *, as_of: date) -> Iterator[tuple[date, list[int]]]:
+def _silent_columns(company: Company, specs: tuple[FeatureSpec, ...]) -> Iterator[tuple[date, list[int]]]:
     """The columns of each feed that fell silent, and the last day on which they were fresh."""
+    as_of = company.grid[0].item()
     sources: dict[tuple[str, str | None], list[int]] = {}
     for number, spec in enumerate(specs):
         if spec.feed is not None:
             sources.setdefault((spec.feed, _METRICS.get(spec.name)), []).append(number)
     for (feed, metric), columns in sources.items():
-        last_on = last_fact_on(facts, feed, as_of=as_of, metric=metric)
+        last_on = company.heard_on(feed, as_of=as_of, metric=metric)
         if last_on is not None and not is_fresh(feed, last_on, as_of=as_of):
             yield last_on + timedelta(days=CADENCE_DAYS[feed]), columns
 

@@ -1,5 +1,8 @@
 """The one feature function, for training and for scoring alike."""
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import numpy as np
 
 from app.domain.feature_catalog import (
@@ -14,8 +17,9 @@ from app.domain.feature_catalog import (
     level_names,
 )
 from app.domain.feature_clock import read_clock
+from app.domain.feature_company import CSAT, NPS, Company, join_companies, observe_company
 from app.domain.feature_rows import Rows, lay_rows, months_before
-from app.domain.feature_usage import usage_columns
+from app.domain.feature_usage import measure_peers, usage_columns
 from app.domain.feature_windows import NEVER, Marks, lay_marks
 from app.domain.features import (
     AttributeFacts,
@@ -39,7 +43,13 @@ _LONGEST_OVERDUE_DAYS = 90
 _Versions = MilestoneFacts | TicketFacts | SurveyFacts | TouchFacts | TrainingFacts | InvoiceFacts
 
 
-def build_features(facts: Facts, landmarks: Days, *, catalog: tuple[FeatureSpec, ...] = FEATURES) -> FeatureTable:
+def build_features(
+    facts: Facts,
+    landmarks: Days,
+    *,
+    catalog: tuple[FeatureSpec, ...] = FEATURES,
+    company: Company | None = None,
+) -> FeatureTable:
     """Features of every account at every landmark at which it was a customer, from what was known by then.
 
     A row exists where a spell is live (`started_on <= L < ended_on`) and a live line of the
@@ -55,10 +65,15 @@ def build_features(facts: Facts, landmarks: Days, *, catalog: tuple[FeatureSpec,
     start of the spell, by days of exposure, so that a young account is not taken for an idle one;
     under a week of exposure it is NaN. Landmarks may come in any order. Cost is linear in facts
     and in spells x landmarks. Raises ValueError for a catalog entry that is not known here.
+
+    `company`, observed at these landmarks or more, is what is known of all accounts where `facts` are of a part of
+    them: the features of an account are then the same whoever else is in its part.
     """
     grid: Days = np.unique(landmarks.astype("datetime64[D]"))
     clock = read_clock(facts.lines, grid)
-    rows = lay_rows(facts.spells, grid, clock=clock)
+    rows = lay_rows(
+        facts.spells, grid, clock=clock, company=company.at(grid) if company else observe_company(facts, grid)
+    )
     mrr = clock.mrr[rows.clock_row]
     columns = {
         **usage_columns(facts, rows),
@@ -92,20 +107,26 @@ def build_features(facts: Facts, landmarks: Days, *, catalog: tuple[FeatureSpec,
     )
 
 
+def describe_company(parts: Iterable[Facts], landmarks: Days, *, panel: Facts) -> Company:
+    """What the features at these landmarks are held against: observed of all `parts`, usage measured on the panel."""
+    grid: Days = np.unique(landmarks.astype("datetime64[D]"))
+    company = join_companies(observe_company(part, grid) for part in parts)
+    rows = lay_rows(panel.spells, grid, clock=read_clock(panel.lines, grid), company=company)
+    return replace(company, mean_level=measure_peers(panel, rows))
+
+
 def _onboarding_columns(facts: Facts, rows: Rows) -> dict[str, Floats]:
     """A plan whose milestones are all older than a year says 0: its time is over."""
     plan = facts.milestones
     known_on = np.maximum(plan.available_on, plan.done_available_on)
     year = months_before(rows.grid, 12)
     planned = _lay(facts, rows, table=plan, day=plan.available_on, available_on=plan.available_on)
-    done = _lay(facts, rows, table=plan, day=plan.done_on, available_on=known_on)
 
     def count(known: Days, kept: Bools) -> Floats:
         marks = _lay(facts, rows, table=plan, day=plan.due_on, available_on=known).only(kept)
         return marks.counts(year)[rows.account, rows.at]
 
-    last_day = np.maximum(planned.company_last_days(), done.company_last_days())
-    has_plan = rows.is_fresh(MILESTONES, last_day) & (planned.last_days() > NEVER)[rows.account, rows.at]
+    has_plan = rows.is_fresh(MILESTONES) & (planned.last_days() > NEVER)[rows.account, rows.at]
     due = count(plan.available_on, np.ones(len(plan.account), dtype=bool))
     missed = due - count(known_on, plan.done_on <= plan.due_on)
     still_open = due - count(np.maximum(known_on, plan.done_on), ~np.isnat(plan.done_on))
@@ -119,7 +140,7 @@ def _ticket_columns(facts: Facts, rows: Rows) -> dict[str, Floats]:
     tickets, since = facts.tickets, rows.grid - _SUPPORT_DAYS
     marks = _lay(facts, rows, table=tickets, day=tickets.opened_on, available_on=tickets.available_on)
     start = np.maximum(since[rows.at], rows.started_on).astype(np.int64)
-    covered = rows.is_fresh(TICKETS, marks.company_last_days()) & (marks.company_first_days()[rows.at] <= start)
+    covered = rows.is_fresh(TICKETS) & (rows.company.first[TICKETS][rows.at] <= start)
     opened = marks.counts(since)[rows.account, rows.at]
     escalated = marks.only(tickets.escalated).counts(since)[rows.account, rows.at]
     return {
@@ -131,12 +152,12 @@ def _ticket_columns(facts: Facts, rows: Rows) -> dict[str, Floats]:
 def _survey_columns(facts: Facts, rows: Rows) -> dict[str, Floats]:
     surveys = facts.surveys
     marks = _lay(facts, rows, table=surveys, day=surveys.answered_on, available_on=surveys.available_on)
-    in_use = rows.is_fresh(SURVEYS, marks.company_last_days())
+    in_use = rows.is_fresh(SURVEYS)
     oldest = months_before(rows.grid, 12).astype(np.int64)[rows.at]
     columns: dict[str, Floats] = {}
-    for name, kept in (("nps", surveys.is_nps), ("csat", ~surveys.is_nps)):
+    for name, kept in ((NPS, surveys.is_nps), (CSAT, ~surveys.is_nps)):
         answers = marks.only(kept)
-        asked = in_use & (answers.company_last_days() > NEVER)[rows.at]
+        asked = in_use & (rows.company.last[name] > NEVER)[rows.at]
         answered = asked & (answers.last_days()[rows.account, rows.at] >= oldest)
         latest = answers.means_on_last_days(surveys.score[kept])[rows.account, rows.at]
         columns[name] = np.where(answered, latest, np.nan)
@@ -147,8 +168,8 @@ def _survey_columns(facts: Facts, rows: Rows) -> dict[str, Floats]:
 def _days_since_contact(facts: Facts, rows: Rows) -> Floats:
     touches = facts.touches
     marks = _lay(facts, rows, table=touches, day=touches.occurred_on, available_on=touches.available_on)
-    in_use = rows.is_fresh(TOUCHES, marks.company_last_days())
-    start = np.maximum(rows.started_on.astype(np.int64), marks.company_first_days()[rows.at])
+    in_use = rows.is_fresh(TOUCHES)
+    start = np.maximum(rows.started_on.astype(np.int64), rows.company.first[TOUCHES][rows.at])
     last = np.maximum(marks.last_days()[rows.account, rows.at], start)
     days = np.minimum(rows.landmark.astype(np.int64) - last, _LONGEST_WITHOUT_CONTACT_DAYS)
     return np.where(in_use, days.astype(np.float64), np.nan)
@@ -158,7 +179,7 @@ def _recent_trainings(facts: Facts, rows: Rows) -> Floats:
     trainings, since = facts.trainings, months_before(rows.grid, 12)
     marks = _lay(facts, rows, table=trainings, day=trainings.occurred_on, available_on=trainings.available_on)
     start = np.maximum(since[rows.at], rows.started_on).astype(np.int64)
-    covered = rows.is_fresh(TRAININGS, marks.company_last_days()) & (marks.company_first_days()[rows.at] <= start)
+    covered = rows.is_fresh(TRAININGS) & (rows.company.first[TRAININGS][rows.at] <= start)
     return np.where(covered, marks.counts(since)[rows.account, rows.at], np.nan)
 
 
@@ -167,14 +188,10 @@ def _overdue_days(facts: Facts, rows: Rows) -> Floats:
     bills = facts.invoices
     paid_known_on = np.maximum(bills.paid_on, bills.paid_available_on)
     issued = _lay(facts, rows, table=bills, day=bills.issued_on, available_on=bills.available_on)
-    paid = _lay(facts, rows, table=bills, day=bills.paid_on, available_on=np.maximum(bills.available_on, paid_known_on))
     is_open = lay_marks(
         rows.grid, bills.account, groups=len(facts.account_ids), day=bills.due_on, available_on=bills.available_on
     ).until(np.fmin(bills.replaced_on, paid_known_on))
-    is_billed = (
-        rows.is_fresh(INVOICES, np.maximum(issued.company_last_days(), paid.company_last_days()))
-        & ((issued.last_days() > NEVER)[rows.account, rows.at])
-    )
+    is_billed = rows.is_fresh(INVOICES) & ((issued.last_days() > NEVER)[rows.account, rows.at])
     due_on = is_open.first_days(months_before(rows.grid, 12))[rows.account, rows.at]
     days = np.clip(rows.landmark.astype(np.int64) - due_on, 0, _LONGEST_OVERDUE_DAYS)
     return np.where(is_billed, days.astype(np.float64), np.nan)

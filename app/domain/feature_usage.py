@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.domain.feature_catalog import USAGE
+from app.domain.feature_company import ACTIVITY, PEOPLE, lay_usage
 from app.domain.feature_rows import Rows, months_before
-from app.domain.feature_windows import Marks, divide_or_nan, expand_spans, lay_marks
-from app.domain.features import Facts, Floats, Spells
+from app.domain.feature_windows import Marks, divide_or_nan, expand_spans
+from app.domain.features import Facts, Floats
 from app.domain.months import Days, Ints
 
 _DAYS_A_MONTH = 365.25 / 12
@@ -17,7 +18,7 @@ _LONGEST_SILENCE_DAYS = 30  # beyond a month the level of usage says the same
 
 
 def usage_columns(facts: Facts, rows: Rows) -> dict[str, Floats]:
-    activity, people = (_lay_metric(facts, rows, metric=metric) for metric in ("activity", "active_people"))
+    activity, people = (_lay_metric(facts, rows, metric=metric) for metric in (ACTIVITY, PEOPLE))
     month, quarter, baseline = (months_before(rows.grid, months) for months in (1, 3, 7))
     (total, days), (total_3m, days_3m), (total_7m, days_7m) = (
         (activity.totals(rows, since), activity.exposure_days(rows, since)) for since in (month, quarter, baseline)
@@ -28,13 +29,25 @@ def usage_columns(facts: Facts, rows: Rows) -> dict[str, Floats]:
     peak = people.marks.peaks(people.amount, month)[rows.spell, rows.at]
     by_seat = (rows.seats > 0) & (people.exposure_days(rows, month) >= _LEAST_EXPOSURE_DAYS)
     return {
-        "usage_level": _against_company(rate, rows),
-        "usage_mean_3m": _against_company(rate_3m, rows),
+        "usage_level": _against_peers(rate, rows, name="usage_level"),
+        "usage_mean_3m": _against_peers(rate_3m, rows, name="usage_mean_3m"),
         "usage_trend": np.log1p(rate) - np.log1p(rate_before),
         "seats_used": divide_or_nan(peak, rows.seats, where=by_seat),
         "breadth": np.where(np.isnan(rate), np.nan, _breadth(activity, rows, since=month)),
         "days_since_use": np.where(np.isnan(rate), np.nan, activity.silent_days(rows)),
     }
+
+
+def measure_peers(facts: Facts, rows: Rows) -> dict[str, Floats]:
+    """The mean levels of usage of those measured alike at each landmark (2 x landmarks), over these accounts."""
+    activity = _lay_metric(facts, rows, metric=ACTIVITY)
+    means = {}
+    for name, months in (("usage_level", 1), ("usage_mean_3m", 3)):
+        since = months_before(rows.grid, months)
+        total, days = activity.totals(rows, since), activity.exposure_days(rows, since)
+        rate = _a_month(total, days, at_least=_LEAST_EXPOSURE_DAYS)
+        means[name] = _mean_of_peers(_level(rate, rows), rows)
+    return means
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +57,7 @@ class _Metric:
     marks: Marks  # by spell
     amount: Floats
     feature: Ints
-    first_day: Ints  # of any account, by landmark
-    last_day: Ints
+    name: str
 
     def totals(self, rows: Rows, since: Days) -> Floats:
         return np.maximum(self.marks.sums(self.amount, since)[rows.spell, rows.at], 0.0)
@@ -53,53 +65,24 @@ class _Metric:
     def exposure_days(self, rows: Rows, since: Days) -> Floats:
         """Days of the window on which the account was live and the metric recorded; 0 where the feed is stale."""
         start = np.maximum(self._starts(rows), since[rows.at].astype(np.int64))
-        days = np.maximum(self.last_day[rows.at] + 1 - start, 0)
-        return np.where(rows.is_fresh(USAGE, self.last_day), days, 0).astype(np.float64)
+        days = np.maximum(rows.company.last[self.name][rows.at] + 1 - start, 0)
+        return np.where(rows.is_fresh(USAGE, kind=self.name), days, 0).astype(np.float64)
 
     def silent_days(self, rows: Rows) -> Floats:
         """Days from the last use, or from the day before the account could have used it, to the feed's last day."""
         used = self.marks.only(self.amount > 0).last_days()[rows.spell, rows.at]
-        days = self.last_day[rows.at] - np.maximum(used, self._starts(rows) - 1)
+        days = rows.company.last[self.name][rows.at] - np.maximum(used, self._starts(rows) - 1)
         return np.clip(days, 0, _LONGEST_SILENCE_DAYS).astype(np.float64)
 
     def _starts(self, rows: Rows) -> Ints:
         """The first day on which the account could be seen to use anything."""
-        return np.maximum(rows.started_on.astype(np.int64), self.first_day[rows.at])
+        return np.maximum(rows.started_on.astype(np.int64), rows.company.first[self.name][rows.at])
 
 
 def _lay_metric(facts: Facts, rows: Rows, *, metric: str) -> _Metric:
-    usage = facts.usage
-    kept = np.zeros(len(usage.metric), dtype=bool)
-    if metric in facts.usage_metrics:
-        kept = usage.metric == facts.usage_metrics.index(metric)
-    spell = _spell_on(facts.spells, account=usage.account[kept], day=usage.day[kept])
-    inside = spell >= 0
-    marks = lay_marks(
-        rows.grid,
-        spell[inside],
-        groups=len(facts.spells.account),
-        day=usage.day[kept][inside],
-        available_on=usage.available_on[kept][inside],
-    )
-    return _Metric(
-        marks=marks,
-        amount=usage.amount[kept][inside],
-        feature=usage.feature[kept][inside],
-        first_day=marks.company_first_days(),
-        last_day=marks.company_last_days(),
-    )
-
-
-def _spell_on(spells: Spells, *, account: Ints, day: Days) -> Ints:
-    """The account's latest spell begun by that day, -1 before its first."""
-    order = np.lexsort((spells.started_on, spells.account))
-    epoch = np.datetime64("0001-01-01")
-    stride = 2**22  # days, more than ten thousand years: an account's days never reach the next account's
-    begun = spells.account[order] * stride + (spells.started_on[order] - epoch).astype(np.int64)
-    place = np.searchsorted(begun, account * stride + (day - epoch).astype(np.int64), side="right") - 1
-    spell = np.append(order, -1)[place]
-    owner = np.append(spells.account, -1)[spell]
-    return np.where(owner == account, spell, -1)
+    marks, own = lay_usage(facts, rows.grid, metric=metric)
+    amount, feature = facts.usage.amount[own], facts.usage.feature[own]
+    return _Metric(marks, amount, feature, metric)
 
 
 def _a_month(total: Floats, days: Floats, *, at_least: int) -> Floats:
@@ -107,15 +90,26 @@ def _a_month(total: Floats, days: Floats, *, at_least: int) -> Floats:
     return divide_or_nan(total * _DAYS_A_MONTH, days, where=exposed)
 
 
-def _against_company(rate: Floats, rows: Rows) -> Floats:
+def _against_peers(rate: Floats, rows: Rows, *, name: str) -> Floats:
     """Log of the rate per seat, less its mean over the accounts of the landmark that are measured alike."""
-    by_seat = rows.seats > 0
-    level = np.log1p(rate / np.where(by_seat, rows.seats, 1.0))
-    peers = rows.at * 2 + by_seat
-    known = ~np.isnan(level)
-    count = np.bincount(peers[known], minlength=2 * len(rows.grid))
-    total = np.bincount(peers[known], level[known], 2 * len(rows.grid))
-    return level - (total / np.maximum(count, 1))[peers]
+    level = _level(rate, rows)
+    means = rows.company.mean_level[name] if rows.company.mean_level else _mean_of_peers(level, rows)
+    return level - means[_peers(rows)]
+
+
+def _level(rate: Floats, rows: Rows) -> Floats:
+    return np.log1p(rate / np.where(rows.seats > 0, rows.seats, 1.0))
+
+
+def _peers(rows: Rows) -> Ints:
+    """The accounts of the landmark that are measured alike: by seat, or not."""
+    return rows.at * 2 + (rows.seats > 0)
+
+
+def _mean_of_peers(level: Floats, rows: Rows) -> Floats:
+    known, size = ~np.isnan(level), 2 * len(rows.grid)
+    count = np.bincount(_peers(rows)[known], minlength=size)
+    return np.bincount(_peers(rows)[known], level[known], size) / np.maximum(count, 1)
 
 
 def _breadth(activity: _Metric, rows: Rows, *, since: Days) -> Floats:
@@ -126,7 +120,5 @@ def _breadth(activity: _Metric, rows: Rows, *, since: Days) -> Floats:
     fact, at = expand_spans(named.first, np.searchsorted(since, named.day, side="right"))
     used = np.unique((named.group[fact] * width + at) * size + feature[fact])
     count = np.bincount(used // max(size, 1), minlength=named.groups * width).reshape(named.groups, width)
-    first_seen = np.full(size, width)
-    np.minimum.at(first_seen, feature, named.first)
-    so_far = np.bincount(first_seen, minlength=width + 1)[:width].cumsum()[rows.at].astype(np.float64)
+    so_far = rows.company.features_so_far()[rows.at]
     return divide_or_nan(count[rows.spell, rows.at].astype(np.float64), so_far, where=so_far > 0)

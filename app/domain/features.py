@@ -160,6 +160,7 @@ class Facts:
     touches: TouchFacts
     trainings: TrainingFacts
     invoices: InvoiceFacts
+    feeds: frozenset[str] | None = None  # the optional ones that the company has; None: those of which facts are here
 
 
 @dataclass(frozen=True, slots=True)

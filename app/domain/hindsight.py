@@ -31,15 +31,19 @@ _DAY = {
 }
 
 
-def know_in_hindsight(facts: Facts, *, known_on: date) -> Facts:
+def know_in_hindsight(facts: Facts, *, known_on: date, like: Facts | None = None) -> Facts:
     """The same facts, but what came late by `known_on` as if it had come in the usual time of its kind.
 
     The features of an earlier day that are built from them differ from those of that day by late data alone:
     by facts of days before it that came later than four fifths of their kind do. What replaced an earlier version
     is news and counts from when it came; what became available on or after `known_on` is left as it is.
+    What is usual is read from the facts `like` these where they are given, as of a part of the accounts.
     """
     today = np.datetime64(known_on, "D")
-    told = {kind: _tell_in_time(getattr(facts, kind), day, today=today) for kind, day in _DAY.items()}
+    told = {
+        kind: _tell_in_time(getattr(facts, kind), day, today=today, like=getattr(like or facts, kind))
+        for kind, day in _DAY.items()
+    }
     return replace(facts, **told)
 
 
@@ -50,13 +54,18 @@ def usual_delay_days(delay_days: Ints) -> int:
     return max(0, int(np.quantile(delay_days, USUAL_SHARE, method="inverted_cdf")))
 
 
-def _tell_in_time(table: Any, day_name: str, *, today: np.datetime64) -> Any:
+def _usual_delay(table: Any, day_name: str, *, today: np.datetime64) -> np.timedelta64:
     day: Days = getattr(table, day_name)
     available: Days = table.available_on
-    was_told = available < today
-    recent = was_told & (day < today) & (day >= today - np.timedelta64(RECENT_DAYS, "D"))
-    usual = np.timedelta64(usual_delay_days((available - day)[recent].astype(np.int64)), "D")
-    is_late = was_told & (available > day + usual)
+    recent = (available < today) & (day < today) & (day >= today - np.timedelta64(RECENT_DAYS, "D"))
+    return np.timedelta64(usual_delay_days((available - day)[recent].astype(np.int64)), "D")
+
+
+def _tell_in_time(table: Any, day_name: str, *, today: np.datetime64, like: Any) -> Any:
+    day: Days = getattr(table, day_name)
+    available: Days = table.available_on
+    usual = _usual_delay(like, day_name, today=today)
+    is_late = (available < today) & (available > day + usual)
     rows = np.flatnonzero(is_late)
     rows = rows[~_replaces_another(table, rows)]
     if not len(rows):

@@ -6,15 +6,19 @@ from datetime import date
 import numpy as np
 import pytest
 
-from app.domain.feature_catalog import CADENCE_DAYS, FEATURES
-from app.domain.feature_inputs import describe_inputs, is_fresh, last_fact_on
+from app.domain.feature_catalog import CADENCE_DAYS, FEATURES, feature_specs
+from app.domain.feature_company import observe_company
+from app.domain.feature_inputs import describe_inputs, is_fresh
 from app.domain.feature_table import build_features
 from tests.domain.awkward_facts import AS_OF, days, random_facts
 
 
 def described(facts, as_of):
     table = build_features(facts, days(as_of))
-    return table, {each.name: each for each in describe_inputs(facts, table, as_of=as_of)}
+    share = dict(zip(table.names, np.isfinite(table.values).mean(axis=0), strict=True))
+    company = observe_company(facts, days(as_of))
+    found = describe_inputs(feature_specs(facts), company=company, known_share=share, as_of=as_of)
+    return table, {each.name: each for each in found}
 
 
 @pytest.mark.parametrize("as_of", AS_OF)
@@ -48,7 +52,8 @@ def test_the_last_fact_is_the_last_that_was_known_by_then():
     )
     facts = dataclasses.replace(facts, tickets=tickets)
     asked = [date(2024, 5, 1), date(2024, 5, 2), date(2024, 6, 1), date(2024, 6, 2), date(2024, 6, 3)]
-    found = [last_fact_on(facts, "tickets", as_of=day) for day in asked]
+    company = observe_company(facts, days(*asked))
+    found = [company.heard_on("tickets", as_of=day) for day in asked]
     assert found == [None, date(2024, 5, 1), date(2024, 5, 1), date(2024, 6, 1), date(2024, 6, 1)]
 
 

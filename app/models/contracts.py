@@ -66,6 +66,7 @@ class ContractLineVersion(Version, Base):
     discount: Mapped[Decimal | None] = mapped_column(ExactDecimal)  # of 1
     starts_on: Mapped[date]
     ends_on: Mapped[date | None]
+    agreed_ends_on: Mapped[date | None]  # what `ends_on` would be without any notice
     term_months: Mapped[int | None]  # of the agreed term; none for what does not recur
     amount: Mapped[str] = mapped_column(String(80))  # the source's text
     amount_minor: Mapped[int] = mapped_column(BigInteger)  # with its share of the deal's rounding

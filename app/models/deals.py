@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base
-from app.models.versions import ExactDecimal, Recorded, Version, current_version_index
+from app.models.versions import ExactDecimal, Id, Recorded, Version, current_version_index
 
 
 class Deal(Recorded, Base):
@@ -15,6 +15,7 @@ class Deal(Recorded, Base):
 
     system: Mapped[str] = mapped_column(String(100))
     external_id: Mapped[str] = mapped_column(String(200))
+    merged_into_id: Mapped[int | None] = mapped_column(Id)  # the deal that this one lives on in
 
     __table_args__ = (UniqueConstraint("system", "external_id", name="uq_deals_external_id"),)
 

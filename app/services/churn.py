@@ -1,10 +1,10 @@
 """Churn notices: who said that they leave, and which lines that ends."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from app.domain.contracts import LineKind
@@ -14,7 +14,7 @@ from app.queries.ids import BATCH, KnownLine, find_accounts, find_lines
 from app.services.contracts import first_stops, shortened
 from app.services.persons import ensure_texts, unknown_account
 from app.services.sources import Recorded, Refusal, Source
-from app.services.versions import Outcome, record_versions
+from app.services.versions import Outcome, record_versions, withdraw_versions
 from integrations.files.rows import ChurnRow
 
 Row = dict[str, Any]
@@ -43,9 +43,8 @@ def record_churn(session: Session, change: Change, *, source: Source, rows: Sequ
         else:
             notices += _notices_of_lines(row, _named(row, lines), source=source, texts=texts)
     key = ["system", "external_id"]
-    before = _stops(session, notices)
     outcome = record_versions(session, change, table=ChurnNotice, key=key, rows=notices)
-    along = _shorten(session, change, notices=notices, before=before)
+    along = _shorten(session, change, notices=notices)
     return Recorded(outcome, tuple(refusals), along)
 
 
@@ -105,42 +104,44 @@ def _texts(session: Session, change: Change, *, source: Source, rows: Sequence[C
     return ensure_texts(session, change, table=ChurnNotice, source=source, bodies=bodies)
 
 
-def _stops(session: Session, notices: Sequence[Row]) -> dict[int, date]:
-    return first_stops(session, [notice["contract_line_id"] for notice in notices if notice["contract_line_id"]])
+def withdraw_churn(session: Session, change: Change, *, system: str, ids: Sequence[str]) -> Outcome:
+    """Take back notices by their ids, with those of single lines that came of them; the lines end as agreed again."""
+    notices: list[Any] = []
+    for id_ in ids:
+        is_own = or_(ChurnNotice.external_id == id_, ChurnNotice.external_id.startswith(f"{id_}/", autoescape=True))
+        notices += session.execute(
+            select(ChurnNotice.id, ChurnNotice.contract_line_id, ChurnNotice.effective_on, ChurnNotice.available_at)
+            .where(ChurnNotice.system == system, is_own, ChurnNotice.superseded_change_id.is_(None))
+            .order_by(ChurnNotice.id)
+        )
+    outcome = withdraw_versions(session, change, table=ChurnNotice, ids=[notice.id for notice in notices])
+    return outcome + _shorten(session, change, notices=[notice._asdict() for notice in notices])
 
 
-def _shorten(session: Session, change: Change, *, notices: Sequence[Row], before: Mapping[int, date]) -> Outcome:
-    """Give each line that is named its last paid day. An end that came from an earlier notice may move either way."""
+def _shorten(session: Session, change: Change, *, notices: Sequence[Row]) -> Outcome:
+    """Give each line that is named its last paid day: as agreed, or as the first of the notices in force has it."""
     known_at: dict[int, datetime] = {}
     for notice in sorted(notices, key=lambda notice: (notice["effective_on"], notice["available_at"])):
         if notice["contract_line_id"] is not None:
             known_at.setdefault(notice["contract_line_id"], notice["available_at"])
     stops = first_stops(session, list(known_at))
     rows = []
-    for line_id, ever in _ends_ever(session, list(known_at)).items():
-        ends_on = ever[-1]
-        by_notice = before[line_id] - timedelta(days=1) if line_id in before else None
-        # What was agreed before a notice cut it short is the latest end the line has had; none is latest.
-        agreed = ends_on if ends_on is None or ends_on != by_notice else _latest(ever)
+    for line_id, (ends_on, agreed) in _ends(session, list(known_at)).items():
         new_end = shortened(agreed, stops.get(line_id))
         if new_end != ends_on:
             rows.append({"contract_line_id": line_id, "ends_on": new_end, "available_at": known_at[line_id]})
     return record_versions(session, change, table=ContractLineVersion, key=["contract_line_id"], rows=rows)
 
 
-def _latest(ends: Sequence[date | None]) -> date | None:
-    return None if None in ends else max(end for end in ends if end is not None)
-
-
-def _ends_ever(session: Session, line_ids: Sequence[int]) -> dict[int, list[date | None]]:
-    """Every end that each line has been given, that in force last."""
-    found: dict[int, list[date | None]] = {}
+def _ends(session: Session, line_ids: Sequence[int]) -> dict[int, tuple[date | None, date | None]]:
+    """The end in force of each line that is, and the agreed one."""
+    found: dict[int, tuple[date | None, date | None]] = {}
+    version = ContractLineVersion
     for start in range(0, len(line_ids), BATCH):
         rows = session.execute(
-            select(ContractLineVersion.contract_line_id, ContractLineVersion.ends_on)
-            .where(ContractLineVersion.contract_line_id.in_(line_ids[start : start + BATCH]))
-            .order_by(ContractLineVersion.id)
+            select(version.contract_line_id, version.ends_on, version.agreed_ends_on).where(
+                version.contract_line_id.in_(line_ids[start : start + BATCH]), version.superseded_change_id.is_(None)
+            )
         )
-        for line_id, ends_on in rows:
-            found.setdefault(line_id, []).append(ends_on)
+        found |= {line_id: (ends_on, agreed) for line_id, ends_on, agreed in rows}
     return found

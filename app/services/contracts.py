@@ -139,6 +139,7 @@ def _line_rows(
             "discount": line.row.discount,
             "starts_on": line.starts_on,
             "ends_on": line.ends_on,
+            "agreed_ends_on": line.ends_on,
             "term_months": line.term_months,
             "amount": format(line.row.amount, "f"),
             "amount_minor": line.amount.minor,

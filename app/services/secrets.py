@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from app.config import Settings
 from app.errors import TenureError
+from app.models.crm import CrmConnection
 from app.models.events import EventSource
 from app.models.webhooks import WebhookEndpoint, WebhookSecret
 
@@ -25,6 +26,8 @@ ENCRYPTED: tuple[tuple[Table, str], ...] = (
     (WebhookEndpoint.metadata.tables["webhook_endpoints"], "url_ciphertext"),
     (EventSource.metadata.tables["event_sources"], "person_key_ciphertext"),
     (WebhookSecret.metadata.tables["webhook_secrets"], "ciphertext"),
+    (CrmConnection.metadata.tables["crm_connections"], "secret_ciphertext"),
+    (CrmConnection.metadata.tables["crm_connections"], "push_ciphertext"),
 )
 
 

@@ -3,25 +3,32 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import sqrt
+from statistics import NormalDist
 
 import numpy as np
 
-from app.domain.backtest import LEVEL, Estimate, judge_ratio, to_estimate
+from app.domain.backtest import FEWEST_CHURNS, LEVEL, NOTHING, Estimate, judge_ratio, to_estimate
 from app.domain.calibration import auc, auc_interval, brier_interval, brier_score
-from app.domain.features import Bools, FeatureTable, Floats
-from app.domain.health import BANDS, Health, assess_health, dimension_weights, list_dimensions
+from app.domain.features import Bools, Floats
+from app.domain.hazard_map import expit
+from app.domain.health import BANDS, Health, dimension_weights, health_band
 from app.domain.months import Ints
-from app.domain.survival import HazardModel
 
 AT_RISK = BANDS.index("at_risk")
+WITHHELD = "withheld"
+NEARER, FARTHER, NO_DIFFERENCE, TOO_FEW = "nearer", "farther", "no_difference", "too_few"
+QUANTILE = NormalDist().inv_cdf(0.5 + LEVEL / 2)
+
+Weights = Mapping[str, Mapping[str, float]]
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What health is assessed by, beside the weights: the company's settings."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Weighted:
+    """The yearly risk p* of n rows under some weights, and the band: an index into BANDS, -1 where withheld."""
 
-    reference_churn: float
-    minimum_coverage: float
+    risk: Floats
+    band: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,17 @@ class Accuracy:
 
 
 @dataclass(frozen=True, slots=True)
+class Gain:
+    """By how much the Brier score of some risks is better than that of others; above 0: nearer to what happened.
+
+    `verdict` is nearer or farther where the 95 % interval leaves out 0, else no_difference; too_few under 20 churns.
+    """
+
+    brier: Estimate
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
 class Bands:
     """The band of each account on a day: indexes into BANDS, -1 where withheld. Accounts go in rising order."""
 
@@ -42,29 +60,24 @@ class Bands:
     band: Ints
 
 
-def assess_with(
-    model: HazardModel,
-    table: FeatureTable,
-    *,
-    weights: Mapping[str, Mapping[str, float]],
-    segments: Sequence[str | None],
-    terms: Terms,
-) -> Health:
-    """Health of the rows under the weights of their segments; none: as calculated."""
-    factors = dimension_weights(weights, segments=segments, dimensions=list_dimensions(model)) if weights else None
-    return assess_health(
-        model,
-        table,
-        reference_churn=terms.reference_churn,
-        coverage_limit=terms.minimum_coverage,
-        weights=factors,
-    )
+def weigh(health: Health, weights: Weights, *, segments: Sequence[str | None], reference_churn: float) -> Weighted:
+    """Health that was assessed without weights, under those of each row's segment; none: as calculated.
+
+    logit p* = that of the reference + the sum over dimensions of weight x contribution.
+    """
+    factors = dimension_weights(weights, segments=segments, dimensions=health.dimensions)
+    risk = expit(health.reference_logit + (factors * health.dimension_contributions).sum(axis=1))
+    return Weighted(risk, np.where(health.withheld, -1, health_band(risk, reference_churn=reference_churn)))
 
 
 def count_flips(before: Ints, after: Ints) -> dict[str, int]:
     """How many accounts each move between bands takes, by `from>to`; those that stay are not listed."""
     moved = [(old, new) for old, new in zip(before.tolist(), after.tolist(), strict=True) if old != new]
-    return {f"{_name(old)}>{_name(new)}": moved.count((old, new)) for old, new in sorted(set(moved))}
+    return {f"{name_band(old)}>{name_band(new)}": moved.count((old, new)) for old, new in sorted(set(moved))}
+
+
+def name_band(band: int) -> str:
+    return BANDS[band] if band >= 0 else WITHHELD
 
 
 def alerts_a_day(seen: Sequence[Bands]) -> float:
@@ -90,5 +103,21 @@ def measure_accuracy(risk: Floats, left: Bools) -> Accuracy:
     )
 
 
-def _name(band: int) -> str:
-    return BANDS[band] if band >= 0 else "withheld"
+def measure_gain(tried: Floats, others: Floats, *, left: Bools) -> Gain:
+    """The mean over accounts of (other - left)^2 - (tried - left)^2, with its normal interval; n > 0.
+
+    Both speak of the same accounts, so the difference is far surer than either score.
+    """
+    better = (others - left) ** 2 - (tried - left) ** 2
+    mean, n = float(better.mean()), len(left)
+    if n < 2:
+        return Gain(NOTHING, TOO_FEW)
+    spread = QUANTILE * float(better.std(ddof=1)) / sqrt(n)
+    gain = Estimate(mean, mean - spread, mean + spread)
+    return Gain(gain, TOO_FEW if left.sum() < FEWEST_CHURNS else _judge(mean - spread, mean + spread))
+
+
+def _judge(lower: float, upper: float) -> str:
+    if lower > 0:
+        return NEARER
+    return FARTHER if upper < 0 else NO_DIFFERENCE

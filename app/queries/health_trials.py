@@ -1,16 +1,27 @@
 """Weights of health that are tried out, with what a replay on the past found."""
 
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.domain.features import Bools, FeatureTable
+from app.domain.health import recall_notices
+from app.domain.months import Ints
 from app.errors import NotFound
 from app.models.accounts import AccountVersion
 from app.models.health import HealthTrial
+from app.models.scores import Score
+from app.models.settings import SettingVersion
+from app.models.versions import Change
+from app.queries.health_change import load_scored_accounts
 from app.queries.known import in_force, valid_on
+from app.queries.runs import Run
 
 MOST_TRIALS = 200
 
@@ -63,11 +74,108 @@ def find_waiting_trial(session: Session) -> Trial | None:
     return None if row is None else Trial(*row)
 
 
-def load_segments(session: Session, *, as_of: date, known_at: datetime) -> dict[int, str | None]:
-    """The segment of each account on a day."""
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """Of each account the days from which it was in a segment, in rising order."""
+
+    since: Mapping[int, Sequence[tuple[date, str | None]]]
+
+    def on(self, account_ids: Ints, day: date) -> list[str | None]:
+        """The segment of each account on a day; of one that is older than what is known of it, the first."""
+        return [_find_segment(self.since.get(account_id, ()), day) for account_id in account_ids.tolist()]
+
+
+def _find_segment(known: Sequence[tuple[date, str | None]], day: date) -> str | None:
+    found = bisect_right(known, day, key=lambda each: each[0])
+    return known[max(found - 1, 0)][1] if known else None
+
+
+def load_segments(session: Session, *, known_at: datetime) -> Segments:
+    """The segments that each account was in, whenever that was recorded."""
     version = AccountVersion
     rows = session.execute(
-        select(version.account_id, version.segment).where(in_force(version, known_at), valid_on(version, as_of))
+        select(version.account_id, version.valid_from, version.segment)
+        .where(in_force(version, known_at))
+        .order_by(version.account_id, version.valid_from)
     )
-    segments: dict[int, str | None] = dict(rows.all())
-    return segments
+    since: dict[int, list[tuple[date, str | None]]] = {}
+    for account_id, valid_from, segment in rows:
+        since.setdefault(account_id, []).append((valid_from, segment))
+    return Segments(since)
+
+
+def list_segments(session: Session, *, on: date) -> list[str]:
+    """The segments of the accounts of a day, in the order of their names."""
+    version = AccountVersion
+    rows = session.scalars(
+        select(version.segment)
+        .where(version.superseded_change_id.is_(None), valid_on(version, on), version.segment.is_not(None))
+        .distinct()
+        .order_by(version.segment)
+    )
+    return [segment for segment in rows if segment]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredToday:
+    """The accounts that a run gave a risk, in the order of their ids, and what it rests on.
+
+    `document` is the run's model. Of the columns of `table` beside `values` only the clock and the notices count.
+    """
+
+    as_of: date
+    document: str
+    table: FeatureTable
+    account_id: Ints
+    is_withheld: Bools
+    arr_minor: Ints
+
+
+def load_scored(session: Session, run: Run) -> ScoredToday:
+    found = load_scored_accounts(session, run.id)
+    size = len(found.account_id)
+    nothing = np.zeros(size, dtype=np.int64)
+    table = FeatureTable(
+        account=np.arange(size),
+        spell=nothing,
+        landmark=np.full(size, run.as_of, dtype="datetime64[D]"),
+        started_on=found.started_on,
+        term_months=found.term_months,
+        renewal_on=found.renewal_on,
+        committed_until=np.full(size, np.datetime64("NaT", "D")),
+        **recall_notices(found.risk),
+        mrr=nothing.astype(np.float64),
+        names=found.names,
+        values=found.values,
+    )
+    shown = select(Score.account_id, Score.health.is_(None), Score.arr_minor).where(Score.run_id == run.id)
+    of_account = {account_id: (is_withheld, arr) for account_id, is_withheld, arr in session.execute(shown)}
+    withheld, arr = np.array([of_account[each] for each in found.account_id.tolist()], dtype=np.int64).reshape(-1, 2).T
+    return ScoredToday(run.as_of, found.document, table, found.account_id, withheld.astype(bool), arr)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsVersion:
+    """Weights that were let count, from a day on."""
+
+    id: int
+    weights: dict[str, dict[str, float]]
+    valid_from: date
+    recorded_at: datetime
+    source: str
+
+
+def list_weights(session: Session) -> list[WeightsVersion]:
+    """What the setting `health_weights` was set to, the newest first, at most MOST_TRIALS.
+
+    A version that says until when it holds only made room for the one after it.
+    """
+    version = SettingVersion
+    rows = session.execute(
+        select(version.id, version.value, version.valid_from, Change.recorded_at, Change.source)
+        .join(Change, Change.id == version.change_id)
+        .where(version.name == "health_weights", version.valid_to.is_(None))
+        .order_by(version.id.desc())
+        .limit(MOST_TRIALS)
+    )
+    return [WeightsVersion(*row) for row in rows]

@@ -19,28 +19,52 @@ class AccuracyItem(Schema):
 
 
 class AlertsItem(Schema):
-    as_calculated = Number()
+    in_force = Number()
     tried = Number()
 
 
 class AccuraciesItem(Schema):
-    as_calculated = fields.Nested(AccuracyItem)
+    in_force = fields.Nested(AccuracyItem)
     tried = fields.Nested(AccuracyItem)
 
 
+class GainItem(Schema):
+    brier = fields.Nested(EstimateItem, metadata=said("of those in force less of those tried: above 0 is better"))
+    verdict = fields.String(metadata=said("nearer, farther, no_difference; too_few: fewer than 20 left"))
+
+
+class FlippedItem(Schema):
+    account_id = fields.Integer()
+    before = fields.String(metadata=said("the band under the weights in force"))
+    after = fields.String(metadata=said("under those tried"))
+
+
 class FoundItem(Schema):
-    origin_on = fields.String(metadata=said("the day a year ago on which the model is fitted, on what was known then"))
-    accounts = fields.Integer(metadata=said("of which both bands were compared; of many a sample"))
+    as_of = fields.String(metadata=said("of the published run, by whose model the bands of today are compared"))
+    weights_in_force = fields.Dict(
+        keys=fields.String(),
+        values=fields.Dict(),
+        metadata=said("when it was replayed: what those tried are held against"),
+    )
+    accounts = fields.Integer(metadata=said("of which both bands of today were compared"))
     flips = fields.Dict(
         keys=fields.String(),
         values=fields.Integer(),
         metadata=said("accounts by the move of their band, as watch>at_risk"),
     )
-    flipped = fields.List(fields.Integer(), metadata=said("their ids, 50 at most"))
-    alerts_a_day = fields.Nested(AlertsItem, metadata=said("accounts that came to be at risk, month by month, a day"))
+    flipped = fields.List(fields.Nested(FlippedItem), metadata=said("200 at most, those with the highest ARR first"))
+    origin_on = fields.String(metadata=said("the day a year ago on which the model is fitted, on what was known then"))
+    followed = fields.Integer(metadata=said("accounts whose year was replayed; of more than 20,000 a sample"))
+    is_sample = fields.Boolean()
+    alerts_a_day = fields.Nested(
+        AlertsItem, metadata=said("accounts of the whole company that came to be at risk, month by month, a day")
+    )
     judged = fields.Integer(metadata=said("accounts whose year after that day is known"))
-    left = fields.Integer()
+    left = fields.Integer(metadata=said("of these, by their own choice"))
+    left_otherwise = fields.Integer(metadata=said("not judged: they left for another cause"))
+    undecided = fields.Integer(metadata=said("not judged: in grace at the end"))
     accuracy = fields.Nested(AccuraciesItem, metadata=said("of both over that year, bounds at 95 %"))
+    gain = fields.Nested(GainItem)
 
 
 class ReplayItem(Schema):

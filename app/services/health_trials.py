@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from app.domain.texts import is_one_line
 from app.errors import Conflict, Invalid, NotFound
 from app.models.health import HealthTrial
+from app.models.settings import SettingVersion
 from app.services.audit import Act, record_act
 from app.services.changes import recording
 from app.services.settings import check_health_weights, record_settings
@@ -60,3 +61,18 @@ def publish_trial(session: Session, trial_id: int, *, actor: str, at: datetime, 
         trial.published_at, trial.published_by = at, actor
         record_act(session, Act("health_trial.published", f"health_trial:{trial.id}"), actor=actor, at=at)
         record_settings(session, change, values={"health_weights": trial.weights}, valid_from=today)
+
+
+def restore_weights(session: Session, version_id: int | None, *, actor: str, at: datetime, today: date) -> None:
+    """Let weights that were set before count again from today on; None: those of the beginning, as calculated.
+
+    Raises NotFound for what is no version of the setting `health_weights`.
+    """
+    weights: Mapping[str, Any] = {}
+    if version_id is not None:
+        version = session.get(SettingVersion, version_id)
+        if version is None or version.name != "health_weights":
+            raise NotFound(f"There are no weights {version_id}.")
+        weights = version.value
+    with recording(session, actor, clock=lambda: at) as change:
+        record_settings(session, change, values={"health_weights": weights}, valid_from=today)

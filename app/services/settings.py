@@ -42,6 +42,8 @@ DECIMAL = {
 }
 DIMENSIONS = ("adoption", "onboarding", "support", "sentiment", "engagement", "commercial")
 MOST_WEIGHT = 3.0
+MOST_SEGMENTS = 50  # with weights of their own
+LONGEST_SEGMENT = 100
 
 
 def record_settings(session: Session, change: Change, *, values: Mapping[str, Any], valid_from: date = ALWAYS) -> None:
@@ -116,7 +118,7 @@ def check_health_weights(value: Any) -> dict[str, dict[str, float]]:
     """By segment ("" is every other) and dimension, a factor of 0 to MOST_WEIGHT; also as JSON. Raises Invalid."""
     try:
         given = json.loads(value) if isinstance(value, str) else value
-        return {
+        weights = {
             str(segment): {name: _factor(name, each) for name, each in own.items()} for segment, own in given.items()
         }
     except (ValueError, TypeError, AttributeError):
@@ -125,6 +127,12 @@ def check_health_weights(value: Any) -> dict[str, dict[str, float]]:
             f"health_weights cannot be that; give by segment ('' is every other) a factor of 0 to {MOST_WEIGHT:g} for "
             f"some of the dimensions {names}, such as {{'': {{'support': 1.5}}}}."
         ) from None
+    if len(weights) > MOST_SEGMENTS or any(len(segment) > LONGEST_SEGMENT for segment in weights):
+        raise Invalid(
+            f"health_weights are for at most {MOST_SEGMENTS} segments, with names of at most {LONGEST_SEGMENT} "
+            "characters; give the others together under ''."
+        )
+    return weights
 
 
 def _factor(name: str, value: Any) -> float:

@@ -93,6 +93,8 @@ def test_published_weights_are_a_version_of_the_setting_and_go_back_by_an_earlie
         {"": {"support": True}},
         {"": 2},
         {"": {"support": None}},
+        {f"segment {n}": {"support": 1} for n in range(51)},
+        {"s" * 101: {"support": 1}},
     ],
 )
 def test_what_is_no_weight_is_refused(call: Any, weights: Any) -> None:

@@ -1,9 +1,17 @@
-"""Weights held against the past: flips and alerts by pencil, and factors of 1 as no weights at all."""
+"""Weights held against the past: the weighted risk, flips, alerts and who was nearer, all by pencil."""
 
 import numpy as np
 import pytest
 
-from app.domain.health_replay import Bands, alerts_a_day, count_flips, measure_accuracy
+from app.domain.health import Health
+from app.domain.health_replay import (
+    Bands,
+    alerts_a_day,
+    count_flips,
+    measure_accuracy,
+    measure_gain,
+    weigh,
+)
 
 WITHHELD, HEALTHY, WATCH, AT_RISK = -1, 0, 1, 2
 
@@ -41,3 +49,53 @@ def test_accuracy_by_pencil() -> None:
     assert found.auc.value == pytest.approx(0.75)
     assert found.brier.value == pytest.approx(0.1775)
     assert found.ratio.value == pytest.approx(0.85)
+
+
+def health_of(*contributions: tuple[float, float], withheld: tuple[bool, ...] = ()) -> Health:
+    """Accounts with a reference of logit -2 and what support and adoption add to it."""
+    added, n = np.array(contributions), len(contributions)
+    nothing = np.zeros(n)
+    return Health(
+        risk=nothing,
+        score=nothing,
+        band=nothing.astype(np.int64),
+        coverage=nothing,
+        withheld=np.array(withheld or (False,) * n),
+        reference_logit=np.full(n, -2.0),
+        drivers=(),
+        contributions=added,
+        known=np.ones((n, 2), dtype=bool),
+        dimensions=("support", "adoption"),
+        dimension_contributions=added,
+        dimension_known=np.ones((n, 2), dtype=bool),
+    )
+
+
+def test_a_weight_multiplies_what_its_dimension_adds_to_the_logit() -> None:
+    """logit p* = -2 + 2 x 1 + 1 x 0.5 for the segment that is named, -2 + 0 x 1 + 0.5 for every other."""
+    weights = {"smb": {"support": 2.0}, "": {"support": 0.0}}
+    found = weigh(health_of((1, 0.5), (1, 0.5)), weights, segments=["smb", None], reference_churn=0.1)
+    assert found.risk == pytest.approx(1 / (1 + np.exp([-0.5, 1.5])))
+    assert found.band.tolist() == [AT_RISK, WATCH]
+
+
+def test_without_weights_it_is_as_calculated_and_what_is_withheld_stays_so() -> None:
+    found = weigh(health_of((1, 0.5), (1, 0.5), withheld=(False, True)), {}, segments=["a", "b"], reference_churn=0.1)
+    assert found.risk == pytest.approx(1 / (1 + np.exp([0.5, 0.5])))
+    assert found.band.tolist() == [AT_RISK, WITHHELD]
+
+
+def test_who_was_nearer_by_pencil() -> None:
+    """Squared errors .16 and .04 against .25 and .25: better by .09 and .21, .15 on the mean, sd .0849."""
+    gain = measure_gain(np.array([0.6, 0.2]), np.array([0.5, 0.5]), left=np.array([True, False]))
+    assert gain.brier.value == pytest.approx(0.15)
+    assert gain.brier.lower == pytest.approx(0.15 - 1.959964 * 0.084853 / np.sqrt(2), abs=1e-6)
+    assert gain.verdict == "too_few"
+
+
+@pytest.mark.parametrize(("tried", "others", "verdict"), [(0.9, 0.5, "nearer"), (0.1, 0.5, "farther")])
+def test_beyond_chance_a_verdict_is_given_where_enough_left(tried: float, others: float, verdict: str) -> None:
+    left = np.arange(40) % 2 == 0
+    risk = np.where(left, tried, 1 - tried)
+    assert measure_gain(risk, np.full(40, others), left=left).verdict == verdict
+    assert measure_gain(risk, risk, left=left).verdict == "no_difference"

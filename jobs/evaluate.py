@@ -18,6 +18,7 @@ from app.domain.baselines import DEFAULTS
 from app.domain.feature_table import build_features
 from app.domain.gate import NOT_JUDGED, Gate, decide_gate
 from app.domain.input_drift import InputDrift, measure_drift
+from app.domain.leaving import is_leaving
 from app.domain.months import Days
 from app.domain.survival import FitDidNotConvergeError, take_rows, training_landmarks
 from app.models.scores import Backtest, ModelRun
@@ -114,8 +115,9 @@ def _look_back(past: Past, origins: tuple[date, ...]) -> tuple[dict[date, LookBa
 
 
 def _measure_inputs(past: Past, landmarks: Days, *, as_of: date) -> tuple[InputDrift, ...]:
-    """The rows that the night's fit learned from, against those that are scored."""
-    then = take_rows(past.table, np.flatnonzero(np.isin(past.table.landmark, landmarks)))
-    now = past.rows_at(as_of)
+    """The rows that the night's fit learned from, against those that are scored by it: nobody that gave notice."""
+    asked = take_rows(past.table, np.flatnonzero(~is_leaving(past.table)))
+    then = take_rows(asked, np.flatnonzero(np.isin(asked.landmark, landmarks)))
+    now = take_rows(asked, np.flatnonzero(asked.landmark == np.datetime64(as_of, "D")))
     names = past.table.names
     return measure_drift(then.values, now.values, accounts=then.account, days=then.landmark, names=names)

@@ -13,6 +13,7 @@ from app.db import reading
 from app.domain.follow_up import follow_up
 from app.domain.hazard_clock import months_before
 from app.domain.months import add_months
+from app.domain.survival import FORECAST_MONTHS
 from app.models.scores import ModelRun, Score
 from app.queries.runs import CHURN
 from jobs.night import Night
@@ -39,9 +40,10 @@ def _follow_up(session: Session, night: Night) -> Iterator[dict[str, Any]]:
             )
         ).all()
         elapsed = months_before(as_of, run.as_of)
-        curves = np.frombuffer(b"".join(row.survival for row in rows), dtype="<f4").reshape(len(rows), -1)
-        account_ids = np.array([row.account_id for row in rows], dtype=np.int64)
-        probability = 1.0 - curves[:, elapsed - 1].astype(np.float64) if len(rows) else np.empty(0)
+        curves = np.frombuffer(b"".join(row.survival for row in rows), dtype="<f4").reshape(len(rows), FORECAST_MONTHS)
+        asked = np.flatnonzero(curves[:, -1] > 0)  # a curve ends at 0 where a notice ends it: that is no forecast
+        account_ids = np.array([row.account_id for row in rows], dtype=np.int64)[asked]
+        probability = 1.0 - curves[asked, elapsed - 1].astype(np.float64)
         found = follow_up(night.facts, account_ids, probability=probability, said_on=run.as_of, months=elapsed)
         if found is not None:
             yield asdict(found) | {"run_id": run.id, "as_of": run.as_of.isoformat()}

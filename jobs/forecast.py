@@ -13,6 +13,7 @@ from app.domain.features import Bools, FeatureTable, Floats
 from app.domain.hazard_draws import N_DRAWS, Groups, expected_draws
 from app.domain.hazard_guards import find_broken_curves
 from app.domain.kaplan_meier import SurvivalCurve
+from app.domain.leaving import end_causes, end_retention, end_survival, is_leaving, without_doubt
 from app.domain.months import Ints, whole_months_between
 from app.domain.segment_curves import conditional_survival, life_table
 from app.domain.survival import FORECAST_MONTHS, HazardModel, band, predict, row_chunks
@@ -74,7 +75,7 @@ def forecast_by_segment(
     as_of: date,
     churns: Ints | None = None,
 ) -> Forecast:
-    """Everyone's curve is that of their segment from their tenure on; `segment` is by account.
+    """Everyone's curve is that of their segment from their tenure on, but for a notice; `segment` is by account.
 
     `churns`, how many left for each cause, says what share of the probability is each one's.
     """
@@ -87,15 +88,16 @@ def forecast_by_segment(
         tenure_months=tenure,
         months=FORECAST_MONTHS,
     )
+    causes = (1.0 - survival[:, np.array(HORIZONS_MONTHS) - 1])[:, :, None] * shares
     return Forecast(
-        survival=survival,
-        retention=survival,
-        log_survival_sd=sd,
-        log_retention_sd=sd,
-        supported_months=supported,
+        survival=end_survival(survival, table),
+        retention=end_retention(survival, table),
+        log_survival_sd=without_doubt(sd, table),
+        log_retention_sd=without_doubt(sd, table),
+        supported_months=np.where(is_leaving(table), FORECAST_MONTHS, supported),
         tenure_months=tenure,
         renewal_churn=np.full(len(tenure), np.nan),
-        cause_probabilities=(1.0 - survival[:, np.array(HORIZONS_MONTHS) - 1])[:, :, None] * shares,
+        cause_probabilities=end_causes(causes, table),
         n_broken=0,
     )
 
@@ -115,12 +117,13 @@ def draws_by_hazard(
 def draws_by_segment(forecast: Forecast, *, cuts: Sequence[Groups], segment: NDArray[Any]) -> list[Floats]:
     """Joint draws where the curves are Kaplan-Meier's: accounts of one segment err together, segments do not.
 
-    Accounts of one segment and tenure have one curve: each curve is drawn once, whoever has it.
+    Accounts of one segment and tenure have one curve, unless one gave notice: each is drawn once, whoever has it.
     """
     labels, which = np.unique(segment.astype(str), return_inverse=True)
     normal = np.random.default_rng(SEED).standard_normal((N_DRAWS, len(labels)))
     alike = which * (int(forecast.tenure_months.max(initial=0)) + 1) + forecast.tenure_months
-    _, first, curve = np.unique(alike, return_index=True, return_inverse=True)
+    alike = np.column_stack([alike, forecast.retention.sum(axis=1)])
+    _, first, curve = np.unique(alike, axis=0, return_index=True, return_inverse=True)
     exposure = np.maximum(-np.log(np.clip(forecast.retention[first], 1e-300, 1.0)), 1e-12)
     sd, deviation = forecast.log_retention_sd[first] / exposure, normal[:, which[first]]
     members = [np.zeros((cut.n_groups, len(first))) for cut in cuts]

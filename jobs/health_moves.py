@@ -12,7 +12,7 @@ from app.domain.feature_company import observe_company
 from app.domain.feature_inputs import is_fresh
 from app.domain.feature_table import build_features
 from app.domain.features import Facts
-from app.domain.health import Health
+from app.domain.health import Health, recall_notices
 from app.domain.health_change import Assessed, split_move
 from app.domain.hindsight import know_in_hindsight
 from app.domain.months import Ints
@@ -83,6 +83,7 @@ def _pair_up(base: ScoredAccounts, scoring: Scoring, *, health: Health) -> tuple
         started_on=base.started_on[own],
         term_months=base.term_months[own],
         renewal_on=base.renewal_on[own],
+        **recall_notices(base.risk[own]),
         names=base.names,
         values=base.values[own],
     )

@@ -32,6 +32,7 @@ from app.domain.baselines import (
 from app.domain.feature_catalog import feature_specs
 from app.domain.features import Facts, FeatureTable, Floats
 from app.domain.gate import Year
+from app.domain.leaving import is_leaving
 from app.domain.months import MONTHS_OF_A_YEAR, Ints, add_months
 from app.domain.survival import FitOptions, HazardModel, fit_hazard, predict, take_rows, training_landmarks
 from jobs.curves import estimate_curves, observe_spells
@@ -63,7 +64,7 @@ class LookBack:
     """Who was alive at the origin, what each way said of them then, and what became of them.
 
     `month` is the month of leaving after the origin (1, 2, ...), or `STILL_THERE`. Those whose renewal within the
-    year is still open are left out.
+    year is still open are left out, and those who had given notice by then: no model is asked about them.
     """
 
     past: Past
@@ -179,6 +180,7 @@ def look_back(past: Past, origin: date) -> LookBack | str:
         return "too_young"
     then = replace(past.facts, spells=rewind_spells(past.facts.spells, origin=origin, grace_days=past.grace_days))
     at_origin = past.rows_at(origin)
+    at_origin = take_rows(at_origin, np.flatnonzero(~is_leaving(at_origin)))
     spell = at_origin.spell
     undecided = is_undecided(past.facts.spells, spell, before=add_months(origin, MONTHS_OF_A_YEAR))
     if undecided.all():

@@ -16,9 +16,10 @@ from app.domain.features import Bools, FeatureTable, Floats
 from app.domain.hazard_draws import Groups
 from app.domain.health import Health, assess_health, dimension_weights, list_dimensions, yearly_risk
 from app.domain.kaplan_meier import SurvivalCurve
+from app.domain.leaving import is_leaving
 from app.domain.ltv import LtvTerms
 from app.domain.months import MONTHS_OF_A_YEAR, Ints
-from app.domain.survival import HazardModel
+from app.domain.survival import FORECAST_MONTHS, HazardModel
 from jobs.curves import Observed, estimate_curves, observe_spells
 from jobs.forecast import Forecast, draws_by_hazard, draws_by_segment, forecast_by_hazard, forecast_by_segment
 from jobs.night import Night
@@ -43,7 +44,8 @@ class Scoring:
     held: Bools = field(init=False)  # cells of the table that are what a silent feed last said
 
     def __post_init__(self) -> None:
-        facts, table = self.night.facts, build_features(self.night.facts, self.night.landmark)
+        facts = self.night.facts
+        table = build_features(facts, self.night.landmark, months_ahead=FORECAST_MONTHS)
         object.__setattr__(self, "table", table)
         held = Held(table, np.zeros(table.values.shape, dtype=bool))
         if self.basis != SEGMENT:
@@ -131,8 +133,8 @@ class Scoring:
 
     @cached_property
     def drift(self) -> Floats:
-        """The monthly drift of each row's segment."""
-        return self.account_drift[self.table.account]
+        """The monthly drift of each row's segment; none of who has said that they leave."""
+        return np.where(is_leaving(self.table), 0.0, self.account_drift[self.table.account])
 
     @property
     def terms(self) -> LtvTerms:

@@ -6,6 +6,7 @@ import numpy as np
 
 from app.domain.feature_windows import expand_spans
 from app.domain.features import Bools, Floats, LineFacts
+from app.domain.leaving import KnownLines
 from app.domain.months import Days, Ints, add_months_to_days, whole_months_between
 
 _NAT = np.datetime64("NaT", "D")
@@ -20,18 +21,22 @@ class Clock:
     term_months: Ints
     renewal_on: Days
     committed_until: Days
+    leaves_on: Days
+    leaves_for: Ints
+    kept: Floats
     mrr: Floats
     seats: Floats
 
 
-def read_clock(lines: LineFacts, landmarks: Days) -> Clock:
+def read_clock(lines: LineFacts, landmarks: Days, *, months_ahead: int = 0) -> Clock:
     """Money and seats are of all lines that are live and known; the clock is that of the base line.
 
     The base line is the one with the largest MRR among those with the longest term: the account
     is not lost before its longest commitment ends. Its present term ends at the first
     `starts_on + k * term_months` after the landmark, whenever the line did in fact stop. A line
     already signed at the landmark that starts on that very day carries the clock on to the end of
-    its own term. `renewal_on` is NaT where the base line's term is one month.
+    its own term. `renewal_on` is NaT where the base line's term is one month. What notices end is that of the
+    lines known then (app/domain/leaving.py); `kept` goes `months_ahead`.
     """
     line, at = expand_spans(*_live_spans(lines, landmarks))
     cell = lines.account[line] * len(landmarks) + at
@@ -47,11 +52,16 @@ def read_clock(lines: LineFacts, landmarks: Days) -> Clock:
     renewal_on, committed_until = _follow_signed_lines(
         _signed_lines(lines, landmarks), cells, ends_on=ends_on, committed=lines.non_cancellable[line[base]]
     )
+    known = KnownLines(lines, landmarks, cells=cells, live=(line, row))
+    leaves_on, leaves_for = known.leaves()
     return Clock(
         cell=cells,
         term_months=term,
         renewal_on=np.where(term > 1, renewal_on, _NAT),
         committed_until=committed_until,
+        leaves_on=leaves_on,
+        leaves_for=leaves_for,
+        kept=known.kept(months_ahead),
         mrr=np.bincount(row, lines.mrr[line], len(cells)).astype(np.float64),
         seats=np.where(by_seat, np.bincount(row, np.nan_to_num(seats), len(cells)), np.nan),
     )

@@ -91,7 +91,7 @@ def count_as_unknown(
     known[:, : held.shape[1]] &= ~held
     member = np.array([[driver.dimension == name for name in health.dimensions] for driver in health.drivers])
     coverage = input_coverage(np.where(held, np.nan, values), specs)
-    withheld = coverage < limit
+    withheld = (coverage < limit) & ~health.gave_notice
     return replace(
         health,
         known=known,

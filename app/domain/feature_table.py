@@ -49,6 +49,7 @@ def build_features(
     *,
     catalog: tuple[FeatureSpec, ...] = FEATURES,
     company: Company | None = None,
+    months_ahead: int = 0,
 ) -> FeatureTable:
     """Features of every account at every landmark at which it was a customer, from what was known by then.
 
@@ -63,14 +64,14 @@ def build_features(
     silent over all accounts for longer than its cadence), or the account has no such fact (no
     seats, no answer, no plan). 0: the feed was there and nothing happened. Usage counts from the
     start of the spell, by days of exposure, so that a young account is not taken for an idle one;
-    under a week of exposure it is NaN. Landmarks may come in any order. Cost is linear in facts
-    and in spells x landmarks. Raises ValueError for a catalog entry that is not known here.
+    under a week of exposure it is NaN. `kept` goes `months_ahead`. Landmarks may come in any order. Cost is linear
+    in facts and in spells x landmarks. Raises ValueError for a catalog entry that is not known here.
 
     `company`, observed at these landmarks or more, is what is known of all accounts where `facts` are of a part of
     them: the features of an account are then the same whoever else is in its part.
     """
     grid: Days = np.unique(landmarks.astype("datetime64[D]"))
-    clock = read_clock(facts.lines, grid)
+    clock = read_clock(facts.lines, grid, months_ahead=months_ahead)
     rows = lay_rows(
         facts.spells, grid, clock=clock, company=company.at(grid) if company else observe_company(facts, grid)
     )
@@ -101,6 +102,9 @@ def build_features(
         term_months=clock.term_months[rows.clock_row],
         renewal_on=clock.renewal_on[rows.clock_row],
         committed_until=clock.committed_until[rows.clock_row],
+        leaves_on=clock.leaves_on[rows.clock_row],
+        leaves_for=clock.leaves_for[rows.clock_row],
+        kept=clock.kept[rows.clock_row],
         mrr=mrr,
         names=names,
         values=values,

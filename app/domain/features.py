@@ -60,6 +60,8 @@ class LineFacts:
     non_cancellable: Bools
     mrr: Floats  # a month, in the reporting currency
     seats: Floats  # NaN where the product is not sold by seat
+    leaves_on: Days  # the first unpaid day by a notice that was known with this version; NaT: no notice ends it
+    leaves_for: Ints  # of that notice, index into `causes.CAUSES`; -1: none
     available_on: Days
     replaced_on: Days
 
@@ -178,6 +180,9 @@ class FeatureTable:
     term_months: Ints
     renewal_on: Days  # the first day after the terms signed so far; NaT where the term is one month
     committed_until: Days  # the first day outside a committed, non-cancellable term; NaT where none
+    leaves_on: Days  # the account's first unpaid day by the notices known then; NaT while it goes on
+    leaves_for: Ints  # why, index into `causes.CAUSES`; -1 while it goes on
+    kept: Floats  # n x months ahead: the share of `mrr` that notices leave; n x 0 where it was not asked for
     mrr: Floats
     names: tuple[str, ...]
     values: Floats

@@ -13,6 +13,7 @@ from app.domain.features import Bools, FeatureTable, Floats
 from app.domain.hazard_map import expit
 from app.domain.hazard_model import HazardModel
 from app.domain.months import Ints
+from app.domain.leaving import end_retention
 from app.domain.renewal_tail import take_factor
 from app.domain.survival import (
     FORECAST_MONTHS,
@@ -151,7 +152,7 @@ def _draw_retention(model: HazardModel, table: FeatureTable, *, drawn: _Drawn) -
         kept **= power[rows][:, :, None]
         for month in range(1, FORECAST_MONTHS):
             np.minimum(kept[:, month], kept[:, month - 1], out=kept[:, month])
-        yield rows, kept
+        yield rows, end_retention(kept, take_rows(table, rows))
 
 
 def _draw_hazard(inputs: Inputs, rows: Ints, *, drawn: _Drawn) -> Floats:

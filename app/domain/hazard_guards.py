@@ -6,6 +6,7 @@ import numpy as np
 
 from app.domain.features import FeatureTable, Floats, Spells
 from app.domain.hazard_clock import landmark_offsets, month_offsets
+from app.domain.leaving import is_leaving
 from app.domain.months import Ints
 from app.domain.survival import HazardModel, Prediction, predict, take_rows
 
@@ -62,7 +63,7 @@ def compare_with_kaplan_meier(
 
     Of the landmarks in `table` the latest that is at least `months` back is used; without one the oldest,
     over the months that it has. Marginal Kaplan-Meier would be the wrong reference where censoring goes
-    with the features. Empty without landmarks before `as_of`.
+    with the features. Who had given notice by then is left out. Empty without landmarks before `as_of`.
     """
     offsets = landmark_offsets(model.options.as_of, table.landmark)
     back = np.unique(-offsets[offsets < 0])
@@ -70,7 +71,7 @@ def compare_with_kaplan_meier(
         return ()
     chosen = int(back[back >= months].min() if (back >= months).any() else back.max())
     months = min(months, chosen)
-    cases = take_rows(table, np.flatnonzero(offsets == -chosen))
+    cases = take_rows(table, np.flatnonzero((offsets == -chosen) & ~is_leaving(table)))
     predicted = predict(model, cases, months=months).survival[:, -1]
     last, churned = _months_observed(model, cases, spells=spells)
     order = np.lexsort((cases.account, -predicted))

@@ -19,7 +19,9 @@ class TrainingRows:
     """Row (case i, month s) is at risk for s = 1..last_month[i]; a case is a row of the feature table.
 
     `weight` (cases x horizon) is 1 / (number of landmarks that cover the same spell and month),
-    so that every month of a spell counts once, times 1 / `share`; 0 where not at risk.
+    so that every month of a spell counts once, times 1 / `share`; 0 where not at risk. A landmark at which the
+    account had said that it leaves is no case, but is counted among those that cover: a weight must not know what
+    was said later.
     """
 
     table_row: Ints
@@ -54,12 +56,14 @@ def build_training_rows(
     last = np.minimum(np.where(churned, event, np.where(end < 0, end + back, back)), horizon_months)
     event = np.where(event > horizon_months, 0, event)
     cause = taken_as(spells.cause)
-    churns = np.bincount(cause[np.unique(spell[event > 0])], minlength=len(CAUSES))
+    told = ~np.isnat(table.leaves_on[rows])
+    churns = np.bincount(cause[np.unique(spell[(event > 0) & ~told])], minlength=len(CAUSES))
     keep, share = _sample(table.account[rows], churned=churned, at_risk=last > 0)
     rows, back, spell, event, last = (a[keep] for a in (rows, back, spell, event, last))
-    share = share[keep]
+    share, case = share[keep], ~told[keep]
     weight = _row_weights(spell, back, last=last, horizon_months=horizon_months) / share[:, None]
-    return TrainingRows(rows, spell, last, event, cause[spell], weight, share, churns)
+    rows, spell, event, last = (a[case] for a in (rows, spell, event, last))
+    return TrainingRows(rows, spell, last, event, cause[spell], weight[case], share[case], churns)
 
 
 def take_rows(table: FeatureTable, rows: Ints) -> FeatureTable:

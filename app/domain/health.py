@@ -2,11 +2,12 @@
 
 p* is the probability of voluntary churn, as if there were no other cause, over max(12 months, months
 through the next renewal), annualised as 1 - (1 - p)^(12 / m), so that an account that dies early in a
-24-month term does not show 100.
+24-month term does not show 100. Who has said that they decided to leave (app/domain/leaving.py) has a p* of nearly 1.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from app.domain.features import Bools, FeatureSpec, FeatureTable, Floats
 from app.domain.hazard_clock import CLOCK_COLUMNS
 from app.domain.hazard_map import expit
 from app.domain.hazard_model import CONTRACT, IDLE, ONE, RENEWAL, HazardModel, term_mask
+from app.domain.leaving import is_leaving
 from app.domain.months import Ints
 from app.domain.survival import FORECAST_MONTHS, Inputs, build_inputs, next_renewal_months, row_chunks, take_rows
 
@@ -25,8 +27,11 @@ USUAL_CHURN = 0.10  # a year: the base for which the edges above are meant
 COVERAGE_LIMIT = 0.3
 CLOCK_DRIVERS = ("tenure", "contract")  # drivers beside the features, both of the commercial dimension
 CLOCK_DIMENSION = "commercial"
+NOTICE = "notice"  # the driver behind them: what a notice adds to the risk that was there without it
+NOTICE_RISK = 1.0 - 1e-6  # a p* of 1 has no logit
 _TENURE = [i for i, name in enumerate(CLOCK_COLUMNS) if name.startswith("tenure")]
 _CONTRACT = [RENEWAL, CONTRACT, IDLE]
+_NOTICE_LOGIT = float(np.log(NOTICE_RISK / (1.0 - NOTICE_RISK)))
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 
 
@@ -53,6 +58,7 @@ class Health:
     drivers: tuple[Driver, ...]
     contributions: Floats  # n x drivers; rows add up to logit p* - reference_logit
     known: Bools  # n x drivers
+    gave_notice: Bools  # and the account decides to leave: score and band say so whatever is known beside
     dimensions: tuple[str, ...]
     dimension_contributions: Floats  # n x dimensions
     dimension_known: Bools  # False: no data in the dimension, to be shown as unknown
@@ -71,19 +77,23 @@ def assess_health(
     `reference_churn`, the company's usual churn a year, moves the edges of the bands (in odds). Where
     `coverage` is under `coverage_limit` score and band are withheld. A missing input contributes 0.
     `weights` (n x dimensions, `dimension_weights`) multiply what each dimension contributes: logit p* is then
-    the reference plus the sum of weight x contribution. None: as calculated, every weight 1.
+    the reference plus the sum of weight x contribution. None: as calculated, every weight 1. A notice is not
+    weighted: its driver makes up what is missing to a p* of `NOTICE_RISK`, and nothing is withheld.
     """
     parts = [_explain(model, take_rows(table, rows)) for rows in row_chunks(len(table.account))]
     logit, reference, contributions = (np.concatenate([part[i] for part in parts]) for i in range(3))
     drivers, dimensions = list_drivers(model), list_dimensions(model)
     member = np.array([[driver.dimension == name for name in dimensions] for driver in drivers])
     if weights is not None:
-        contributions *= weights @ member.T
+        contributions *= weights @ member[:-1].T
         logit = reference + contributions.sum(axis=1)
-    risk = expit(logit)
-    known = np.concatenate([np.isfinite(table.values), np.ones((len(risk), len(CLOCK_DRIVERS)), bool)], axis=1)
+    gave_notice = decides_to_leave(table)
+    risk = np.where(gave_notice, NOTICE_RISK, expit(logit))
+    contributions = np.column_stack([contributions, np.where(gave_notice, _NOTICE_LOGIT - logit, 0.0)])
+    is_input = np.isfinite(table.values)
+    known = np.pad(is_input, ((0, 0), (0, len(drivers) - is_input.shape[1])), constant_values=True)
     coverage = input_coverage(table.values, model.specs)
-    withheld = coverage < coverage_limit
+    withheld = (coverage < coverage_limit) & ~gave_notice
     return Health(
         risk=risk,
         score=np.where(withheld, np.nan, health_score(risk)),
@@ -94,6 +104,7 @@ def assess_health(
         drivers=drivers,
         contributions=contributions,
         known=known,
+        gave_notice=gave_notice,
         dimensions=dimensions,
         dimension_contributions=contributions @ member,
         dimension_known=(known @ member.astype(np.int64)) > 0,
@@ -109,7 +120,23 @@ def yearly_risk(model: HazardModel, table: FeatureTable, *, weights: Floats | No
         part = take_rows(table, rows)
         inputs, horizon = _read_inputs(model, part)
         parts.append(_Path(model, inputs, reference=inputs.phi, horizon=horizon).logit(1.0))
-    return expit(np.concatenate(parts))
+    return np.where(decides_to_leave(table), NOTICE_RISK, expit(np.concatenate(parts)))
+
+
+def decides_to_leave(table: FeatureTable) -> Bools:
+    """Of each row, whether the account has given notice by its own decision; other causes are no matter of health."""
+    decides: Bools = is_leaving(table) & (table.leaves_for == VOLUNTARY)
+    return decides
+
+
+def recall_notices(risk: Floats) -> dict[str, Any]:
+    """The columns about notices of rows that a run has published this p* of; the day is no matter of health."""
+    told = risk >= NOTICE_RISK
+    return {
+        "leaves_on": np.where(told, np.datetime64("1970-01-01", "D"), np.datetime64("NaT", "D")),
+        "leaves_for": np.where(told, VOLUNTARY, -1),
+        "kept": np.ones((len(risk), 0)),
+    }
 
 
 def annualised_risk(churn: Floats, months: Ints) -> Floats:
@@ -166,7 +193,7 @@ def list_dimensions(model: HazardModel) -> tuple[str, ...]:
 
 
 def list_drivers(model: HazardModel) -> tuple[Driver, ...]:
-    """The features in their order, then the clock. Learned: the data left under half of the prior variance."""
+    """The features in their order, the clock, a notice. Learned: the data left under half of the prior variance."""
     clock, feature = np.nonzero(term_mask(model.specs))
     learned = np.diag(model.covariance) < 0.5 * model.prior_sd**2
 
@@ -182,7 +209,7 @@ def list_drivers(model: HazardModel) -> tuple[Driver, ...]:
         Driver(name, CLOCK_DIMENSION, main_term(rows[name], 0) and model.n_churns > 1, model.n_churns)
         for name in CLOCK_DRIVERS
     ]
-    return (*features, *clocks)
+    return (*features, *clocks, Driver(NOTICE, CLOCK_DIMENSION, False, model.n_churns))
 
 
 def _explain(model: HazardModel, table: FeatureTable) -> tuple[Floats, Floats, Floats]:

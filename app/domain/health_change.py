@@ -6,7 +6,7 @@ two days, and x0' those of the earlier day as known at the later (`hindsight.kno
 
 | part | replaces | by |
 |---|---|---|
-| behaviour | x0 | x0 + (x1 - x0'), what has happened since, on top of what was known then |
+| behaviour | x0 | x0 + (x1 - x0'), what has happened since, on top of what was known then; a notice that was given |
 | calendar | tenure and the contract's clock of the earlier day | those of the later |
 | late data | x0 + (x1 - x0') | x1: what was learned only now of the days before, or is missing with its feed |
 | model refit | the earlier model | the later |
@@ -37,7 +37,8 @@ Weights = Mapping[str, Mapping[str, float]]
 class Assessed:
     """An assessment that was published: of which accounts, by what, and the p* that came of it.
 
-    `table` has one row an account, sorted, all as of one day; of the columns beside `values` only the clock counts.
+    `table` has one row an account, sorted, all as of one day; of the columns beside `values` only the clock and the
+    notices count.
     """
 
     model: HazardModel
@@ -71,7 +72,8 @@ def split_move(before: Assessed, after: Assessed, *, hindsight: FeatureTable, si
     values = _behave(then.values, known_now=known_now.values, later=later.values)
     values = np.where([name in silent for name in names], then.values, values)
     moved_on = _move_clock(then, known_now=known_now, later=later)
-    states = (then, replace(then, values=values), replace(moved_on, values=values), later)
+    behaved = replace(then, values=values, leaves_on=later.leaves_on, leaves_for=later.leaves_for)
+    states = (then, behaved, replace(moved_on, values=values), later)
     scores = [before.score(table, model=before.model) for table in states]
     end = health_score(after.risk)
     refitted = before.score(after.table, model=after.model) if before.weights or after.weights else end

@@ -33,6 +33,14 @@ from app.domain.hazard_fit import fit_hazard
 from app.domain.hazard_map import FitDidNotConvergeError, expit
 from app.domain.hazard_model import FitOptions, HazardModel, standardise
 from app.domain.hazard_rows import take_rows
+from app.domain.leaving import (
+    end_causes,
+    end_hazard,
+    end_retention,
+    end_survival,
+    is_leaving,
+    without_doubt,
+)
 from app.domain.months import Ints, whole_months_between
 from app.domain.renewal_tail import TailFactor, curve_numbers, renewal_numbers, tail_factor, tail_groups
 
@@ -115,6 +123,7 @@ def decide_basis(model: HazardModel, spells: Spells) -> str:
 def predict(model: HazardModel, table: FeatureTable, *, months: int = FORECAST_MONTHS) -> Prediction:
     """S, R and their standard deviations for each row of `table`, whose landmarks are all `as_of`.
 
+    An account that has given notice follows that and no hazard (app/domain/leaving.py).
     ValueError where the table has other columns than the model, or landmarks of several days.
     """
     parts = [_predict_part(model, take_rows(table, rows), months=months) for rows in row_chunks(len(table.account))]
@@ -209,15 +218,15 @@ def _predict_part(model: HazardModel, table: FeatureTable, *, months: int) -> Pr
     return Prediction(
         as_of=_common_landmark(model, table),
         account=table.account,
-        hazard=hazard,
-        survival=survival,
-        retention=retention,
-        log_survival_sd=survival_sd,
-        log_retention_sd=retention_sd,
-        supported_months=inputs.supported_months,
+        hazard=end_hazard(hazard, table),
+        survival=end_survival(survival, table),
+        retention=end_retention(retention, table),
+        log_survival_sd=without_doubt(survival_sd, table),
+        log_retention_sd=without_doubt(retention_sd, table),
+        supported_months=np.where(is_leaving(table), months, inputs.supported_months),
         next_renewal_month=next_renewal_months(table),
         tenure_months=whole_months_between(table.started_on, table.landmark),
-        cause_probabilities=_cause_probabilities(model, hazards),
+        cause_probabilities=end_causes(_cause_probabilities(model, hazards), table),
     )
 
 

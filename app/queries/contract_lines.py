@@ -74,6 +74,8 @@ class KnownLine:
     arr_minor: int
     available_at: datetime
     replaced_at: datetime | None
+    leaves_on: date | None = None  # the first unpaid day by a notice that was known then, and its cause
+    leaves_for: str | None = None
 
 
 LINE_COLUMNS = (

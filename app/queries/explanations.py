@@ -8,6 +8,7 @@ from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from app.domain.features import Floats
+from app.domain.health import NOTICE
 from app.models.scores import FeatureSnapshot, ModelRun, Score
 
 Driver = dict[str, Any]
@@ -36,13 +37,14 @@ def explain(named: Sequence[Driver], contributions: bytes, *, values: bytes) -> 
     - `dimensions`, each with `name`, `contribution`, `is_known`.
 
     Contributions add up to the logit of the risk above that of the reference. The columns of an attribute,
-    one a level, are one driver: the level that the account has.
+    one a level, are one driver: the level that the account has. A notice is a driver of who gave one.
     """
     reference, *parts = np.frombuffer(contributions, dtype="<f8").tolist()
     features = np.frombuffer(values, dtype="<f8")
     rows = [
         _driver(each, part, features=features, number=number)
         for number, (each, part) in enumerate(zip(named, parts, strict=True))
+        if part or each["name"] != NOTICE
     ]
     return {"reference_logit": reference, "drivers": list(_join_levels(rows)), "dimensions": list(_sum_up(rows))}
 

@@ -40,6 +40,7 @@ from app.queries.columns import NAT, days_in_zone, fetch_columns, instants, iter
 from app.queries.contract_lines import KnownLine, RecurringLine, load_known_lines, load_recurring_lines
 from app.queries.fx import load_rates
 from app.queries.known import replacements, was_recorded
+from app.queries.known_ends import tell_of_notices
 from app.queries.settings import CompanySettings
 
 
@@ -121,7 +122,7 @@ def _spells(lines: Mapping[int, list[RecurringLine]], accounts: _Index, *, as_of
 def _lines(session: Session, known: Known, *, accounts: _Index, lines: Mapping[int, list[RecurringLine]]) -> LineFacts:
     """The lines in force, and the versions that they replaced, each with the days on which it was what was known."""
     now = [line for account_id in accounts.ids.tolist() for line in lines[account_id]]
-    every = load_known_lines(session, now, known_at=known.known_at)
+    every = tell_of_notices(session, load_known_lines(session, now, known_at=known.known_at), known_at=known.known_at)
     position, kept = accounts.positions(np.array([line.account_id for line in every]))
     own = [line for line, is_kept in zip(every, kept, strict=True) if is_kept]
     return LineFacts(
@@ -132,6 +133,8 @@ def _lines(session: Session, known: Known, *, accounts: _Index, lines: Mapping[i
         non_cancellable=np.array([line.non_cancellable for line in own], dtype=np.bool_),
         mrr=_mrr(session, known, lines=own),
         seats=np.array([np.nan if line.seats is None else float(line.seats) for line in own], dtype=np.float64),
+        leaves_on=_days([line.leaves_on for line in own]),
+        leaves_for=cause_codes([line.leaves_for for line in own]),
         available_on=days_in_zone(instants([line.available_at for line in own]), known.zone),
         replaced_on=days_in_zone(instants([line.replaced_at for line in own]), known.zone),
     )

@@ -14,7 +14,7 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from app.domain.features import Floats
-from app.domain.health import CLOCK_DRIVERS
+from app.domain.health import CLOCK_DRIVERS, NOTICE
 from app.domain.health_change import CALCULATED_PARTS, PARTS, override_move
 from app.domain.months import Days, Ints
 from app.errors import Invalid, NotReady
@@ -157,7 +157,8 @@ def _move_by_override(earlier: HealthThen, later: HealthThen) -> float:
 def load_scored_accounts(session: Session, run_id: int, *, account_ids: Sequence[int] | None = None) -> ScoredAccounts:
     """What a run scored its accounts on; of many, where some are named, those at least."""
     run = session.get_one(ModelRun, run_id)
-    names = tuple(driver["name"] for driver in run.report["drivers"])[: -len(CLOCK_DRIVERS)]
+    others = {*CLOCK_DRIVERS, NOTICE}
+    names = tuple(driver["name"] for driver in run.report["drivers"] if driver["name"] not in others)
     score, snapshot = Score, FeatureSnapshot
     statement = (
         select(score.account_id, score.risk, score.started_on, score.renewal_on, snapshot.term_months)

@@ -4,7 +4,7 @@ A backfill is known from each fact's own day: a deal from its close, usage from 
 """
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime, time
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from app.domain.features import (
 )
 from app.domain.fx import RateTable
 from app.domain.months import Days
+from app.domain.notices import KnownEnd, KnownNotice, KnownTerms, known_ends
 from jobs.example_company.company import CHANNELS, MINOR_DIGITS, REPORTING_CURRENCY, SEGMENTS
 from jobs.example_company.ledger import Deal, Line
 from jobs.example_company.world import World
@@ -43,14 +44,15 @@ NAT = np.datetime64("NaT", "D")
 
 
 def read_facts(world: World) -> Facts:
-    lines = _lines_by_account(world)
+    notices = _notices_by_account(world)
+    lines = _lines_by_account(world, notices)
     return Facts(
         account_ids=np.arange(len(world.history.profile.segment)),
         segments=tuple(sorted(SEGMENTS)),
         channels=tuple(sorted(CHANNELS)),
         usage_metrics=METRICS,
         spells=_spells(world, lines),
-        lines=_line_facts(world, lines),
+        lines=_line_facts(world, _known_lines(lines, notices)),
         attributes=_attributes(world),
         usage=_usage(world),
         milestones=_milestones(world),
@@ -65,14 +67,17 @@ def read_facts(world: World) -> Facts:
 Own = tuple[Deal, Line, LineLife]
 
 
-def _lines_by_account(world: World) -> list[list[Own]]:
-    ledger, accounts = world.history.ledger, len(world.history.profile.segment)
-    signed: list[list[tuple[Deal, Line]]] = [[] for _ in range(accounts)]
-    notices: list[list[ChurnNotice]] = [[] for _ in range(accounts)]
-    for deal in ledger.deals:
-        signed[deal.account] += [(deal, line) for line in deal.lines]
-    for key, notice in enumerate(ledger.notices):
+def _notices_by_account(world: World) -> list[list[ChurnNotice]]:
+    notices: list[list[ChurnNotice]] = [[] for _ in range(len(world.history.profile.segment))]
+    for key, notice in enumerate(world.history.ledger.notices):
         notices[notice.account].append(ChurnNotice(key, notice.effective_on, notice.given_on, cause=notice.cause))
+    return notices
+
+
+def _lines_by_account(world: World, notices: Sequence[Sequence[ChurnNotice]]) -> list[list[Own]]:
+    signed: list[list[tuple[Deal, Line]]] = [[] for _ in notices]
+    for deal in world.history.ledger.deals:
+        signed[deal.account] += [(deal, line) for line in deal.lines]
     return [_decide_ends(own, said) for own, said in zip(signed, notices, strict=True)]
 
 
@@ -117,10 +122,26 @@ def _spells(world: World, lines: Sequence[Sequence[Own]]) -> Spells:
     )
 
 
-def _line_facts(world: World, lines: Sequence[Sequence[Own]]) -> LineFacts:
+def _known_lines(
+    lines: Sequence[Sequence[Own]], notices: Sequence[Sequence[ChurnNotice]]
+) -> list[tuple[Own, KnownEnd]]:
+    """Every line for as long as one and the same was known of its end by notice."""
+    found: list[tuple[Own, KnownEnd]] = []
+    for own, said in zip(lines, notices, strict=True):
+        terms = [KnownTerms(life.line, _midnight(deal.closed_on), None) for deal, _, life in own]
+        known = [KnownNotice(notice, _midnight(notice.known_on), None) for notice in said]
+        found += [(own[end.position], end) for end in known_ends(terms, known)]
+    return found
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), tzinfo=UTC)
+
+
+def _line_facts(world: World, known: Sequence[tuple[Own, KnownEnd]]) -> LineFacts:
     profile, table = world.history.profile, RateTable(world.history.rates)
     in_reporting = {c: float(table.rate(c, REPORTING_CURRENCY, on=world.as_of)) for c in MINOR_DIGITS}
-    own = [row for rows in lines for row in rows]
+    own, ends = [row for row, _ in known], [end for _, end in known]
     currencies = [profile.currency[deal.account] for deal, *_ in own]
     arr = [life.line.arr_minor / 10 ** MINOR_DIGITS[c] for (*_, life), c in zip(own, currencies, strict=True)]
     by_seat = [line.product.unit == "seat" for _, line, _ in own]
@@ -132,8 +153,10 @@ def _line_facts(world: World, lines: Sequence[Sequence[Own]]) -> LineFacts:
         non_cancellable=np.array([bool(world.history.customers.is_committed[deal.account]) for deal, *_ in own]),
         mrr=np.array([a * in_reporting[c] / 12 for a, c in zip(arr, currencies, strict=True)]),
         seats=np.where(by_seat, np.array([line.quantity for _, line, _ in own], dtype=np.float64), np.nan),
-        available_on=_days([deal.closed_on for deal, *_ in own]),
-        replaced_on=np.full(len(own), NAT),
+        leaves_on=_days([each.end[0] if each.end else None for each in ends]),
+        leaves_for=cause_codes([each.end[1] if each.end else None for each in ends]),
+        available_on=_days([each.since.date() for each in ends]),
+        replaced_on=_days([each.until.date() if each.until else None for each in ends]),
     )
 
 

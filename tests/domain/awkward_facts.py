@@ -18,6 +18,7 @@ from app.domain.features import (
     UsageFacts,
 )
 from app.domain.months import add_months
+from tests.domain.notices import no_notice
 
 EPOCH = np.datetime64("2023-01-01")
 NAT = np.datetime64("NaT", "D")
@@ -72,6 +73,7 @@ def random_facts(seed, accounts=6, whole_amounts=True):
         non_cancellable=rng.random(len(of)) < 0.3,
         mrr=rng.integers(100, 999, len(of)) / 7,
         seats=np.where(rng.random(len(of)) < 0.2, np.nan, rng.integers(3, 30, len(of))),
+        **no_notice(len(of)),
         available_on=known,
         replaced_on=np.where(rng.random(len(of)) < 0.2, known + np.timedelta64(200, "D"), NAT),
     )

@@ -13,6 +13,7 @@ from app.domain.features import FeatureSpec, FeatureTable, Floats, Spells
 from app.domain.hazard_clock import boundaries_from, month_offsets, training_landmarks
 from app.domain.months import Days, Ints, add_months_to_days
 from app.domain.survival import FitOptions, HazardModel, Prediction, fit_hazard, predict
+from tests.domain.notices import nobody_leaves
 
 FITTED_AT, LAST_MONTH = 60, 84
 AS_OF = date(2024, 12, 1)
@@ -127,6 +128,7 @@ def table_at(world: World, offsets: Ints, as_of: date = AS_OF) -> FeatureTable:
         term_months=np.where(annual, 12, 1),
         renewal_on=np.where(annual, renewal, np.datetime64("NaT")),
         committed_until=np.full(len(account), np.datetime64("NaT"), dtype="datetime64[D]"),
+        **nobody_leaves(len(account)),
         mrr=world.mrr[account],
         names=tuple(spec.name for spec in SPECS),
         values=np.column_stack(

@@ -6,6 +6,7 @@ import pytest
 from app.domain.baselines import SIGNS, equal_points, renewal_nearness, usage_fall
 from app.domain.feature_catalog import FEATURES
 from app.domain.features import FeatureTable
+from tests.domain.notices import nobody_leaves
 
 TODAY, EARLIER = "2026-01-01", "2025-10-01"
 
@@ -20,6 +21,7 @@ def table(names: tuple[str, ...], values: list[list[float]], *, landmark: str = 
         term_months=np.ones(n, dtype=np.int64),
         renewal_on=np.full(n, "NaT", dtype="datetime64[D]"),
         committed_until=np.full(n, "NaT", dtype="datetime64[D]"),
+        **nobody_leaves(n),
         mrr=np.ones(n),
         names=names,
         values=np.array(values, dtype=np.float64),

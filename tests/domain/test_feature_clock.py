@@ -11,11 +11,12 @@ from tests.domain.awkward_facts import NAT, days
 def lines(*rows):
     """Lines of account 0, each (starts, stops, term, mrr) and what differs from the usual."""
     usual = {"non_cancellable": False, "seats": np.nan, "available_on": None, "replaced_on": NAT}
+    usual |= {"leaves_on": NAT, "leaves_for": -1}
     made = [usual | {"starts_on": s, "stops_on": e, "term_months": t, "mrr": m} | more for (s, e, t, m), more in rows]
     for row in made:
         row["available_on"] = row["available_on"] or np.datetime64(row["starts_on"]) - 10
     column = {name: [row[name] for row in made] for name in made[0]}
-    dates = {name: days(*column.pop(name)) for name in ("starts_on", "stops_on", "available_on", "replaced_on")}
+    dates = {name: days(*column.pop(name)) for name in ("starts_on", "stops_on", "leaves_on", "available_on", "replaced_on")}
     return LineFacts(
         account=np.zeros(len(rows), dtype=np.int64), **dates, **{k: np.array(v) for k, v in column.items()}
     )

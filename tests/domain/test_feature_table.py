@@ -11,6 +11,7 @@ from app.domain.feature_catalog import FEATURES, feature_specs
 from app.domain.feature_table import build_features
 from app.domain.features import InvoiceFacts, LineFacts, Spells, TrainingFacts
 from tests.domain.awkward_facts import AS_OF, NAT, days, landmarks_before, random_facts
+from tests.domain.notices import no_notice
 
 
 def test_the_random_company_exercises_each_feature_both_present_and_missing():
@@ -175,6 +176,7 @@ def one_account(facts):
         non_cancellable=np.zeros(1, bool),
         mrr=np.array([100.0]),
         seats=np.array([np.nan]),
+        **no_notice(1),
         available_on=days("2022-12-01"),
         replaced_on=days("NaT"),
     )

@@ -14,6 +14,7 @@ from app.domain.hazard_clock import (
     months_before,
     training_landmarks,
 )
+from tests.domain.notices import nobody_leaves
 
 
 def one_account(
@@ -30,6 +31,7 @@ def one_account(
         term_months=np.array([term]),
         renewal_on=day(renewal),
         committed_until=day(committed),
+        **nobody_leaves(1),
         mrr=np.array([100.0]),
         names=(),
         values=np.empty((1, 0)),

@@ -15,6 +15,7 @@ from app.domain.features import FeatureSpec, FeatureTable, Floats, Spells
 from app.domain.hazard_clock import boundaries_from
 from app.domain.months import add_months_to_days
 from app.domain.survival import FitOptions, HazardModel, fit_hazard, predict, predict_incidence, take_rows
+from tests.domain.notices import nobody_leaves
 
 AS_OF, TRACKED_FROM = date(2024, 12, 1), date(2022, 12, 1)
 OPTIONS = FitOptions(AS_OF, TRACKED_FROM)
@@ -58,6 +59,7 @@ def company(n: int, *, seed: int, payment: float = -5.0) -> tuple[FeatureTable, 
             term_months=np.ones(len(account), dtype=int),
             renewal_on=none,
             committed_until=none,
+            **nobody_leaves(len(account)),
             mrr=np.ones(len(account)),
             names=("usage", "card"),
             values=features[account],

@@ -6,6 +6,7 @@ import pytest
 from app.domain import hazard_rows
 from app.domain.features import FeatureTable, Spells
 from app.domain.hazard_rows import TrainingRows, build_training_rows, last_supported_tenure
+from tests.domain.notices import nobody_leaves
 
 AS_OF = date(2024, 12, 1)
 
@@ -25,6 +26,7 @@ def table_of(pairs: list[tuple[int, str]]) -> FeatureTable:
         term_months=np.ones(n, dtype=np.int64),
         renewal_on=days(*["NaT"] * n),
         committed_until=days(*["NaT"] * n),
+        **nobody_leaves(n),
         mrr=np.ones(n),
         names=(),
         values=np.empty((n, 0)),

@@ -71,7 +71,7 @@ def test_contributions_add_up_and_so_do_dimensions(fitted: tuple[HazardModel, Fe
     assert np.abs(result.contributions.sum(axis=1) - total).max() < 1e-9
     assert np.abs(result.dimension_contributions.sum(axis=1) - total).max() < 1e-9
     assert result.dimensions == ("adoption", "commercial")
-    assert [driver.name for driver in result.drivers] == [*(s.name for s in SPECS), "tenure", "contract"]
+    assert [driver.name for driver in result.drivers] == [*(s.name for s in SPECS), "tenure", "contract", "notice"]
 
 
 def test_eight_nodes_are_enough(fitted: tuple[HazardModel, FeatureTable], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +159,7 @@ def test_weights_are_learned_from_many_churns_and_defaults_with_few() -> None:
 
 def test_no_account_is_no_trouble(fitted: tuple[HazardModel, FeatureTable]) -> None:
     model, table = fitted
-    assert assess_health(model, take_rows(table, np.arange(0))).contributions.shape == (0, 7)
+    assert assess_health(model, take_rows(table, np.arange(0))).contributions.shape == (0, 8)
 
 
 def test_a_weight_multiplies_what_its_dimension_contributes(fitted: tuple[HazardModel, FeatureTable]) -> None:

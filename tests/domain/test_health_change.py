@@ -11,6 +11,7 @@ from app.domain.hazard_model import ONE, RENEWAL, FitOptions, HazardModel, term_
 from app.domain.health import assess_health, dimension_weights, health_score, list_dimensions
 from app.domain.health_change import CALCULATED_PARTS, PARTS, Assessed, override_move, split_move
 from app.domain.survival import fit_hazard, take_rows
+from tests.domain.notices import nobody_leaves
 from tests.domain.reference_world import AS_OF, fit_world, simulate_world, spells_of, table_at
 
 USE = FeatureSpec("use", "sd", "adoption", "Use", None, True, -0.5)
@@ -52,6 +53,7 @@ def hand_table(
         term_months=np.full(n, term),
         renewal_on=np.full(n, NAT if renewal is None else np.datetime64(renewal)),
         committed_until=np.full(n, NAT),
+        **nobody_leaves(n),
         mrr=np.ones(n),
         names=tuple(spec.name for spec in specs),
         values=np.array(values),

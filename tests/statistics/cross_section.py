@@ -12,6 +12,7 @@ from app.domain.features import Bools, FeatureSpec, FeatureTable, Floats, Spells
 from app.domain.hazard_clock import boundaries_from
 from app.domain.months import Ints, add_months, add_months_to_days
 from app.domain.survival import FitOptions, HazardModel, fit_hazard, predict
+from tests.domain.notices import nobody_leaves
 
 FIRST_ON = date(2014, 1, 1)
 NAT = np.datetime64("NaT", "D")
@@ -48,6 +49,7 @@ def table_of(customers: CrossSection, rows: Ints) -> FeatureTable:
         term_months=customers.term_months[rows],
         renewal_on=np.full(n, NAT),
         committed_until=np.full(n, NAT),
+        **nobody_leaves(n),
         mrr=np.ones(n),
         names=customers.names,
         values=customers.values[rows],

@@ -73,7 +73,7 @@ class Wire:
         """Up to 200 ids beyond `after_id`, in their order: so no query ever comes to its 10,000th result."""
         beyond = [] if after_id is None else [{"propertyName": "hs_object_id", "operator": "GT", "value": after_id}]
         body = {
-            "filterGroups": [{"filters": [*filters, *beyond]}],
+            "filterGroups": [{"filters": [*beyond, *filters]}],
             "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
             "properties": ["hs_object_id"],
             "limit": SEARCH_PAGE,

@@ -2,12 +2,14 @@
 
 import contextlib
 import json
+import math
+import operator
 import re
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -23,11 +25,11 @@ LIST_PAGE, BATCH, ASSOCIATION_BATCH = 100, 100, 1000
 _PATH = re.compile(r"/crm/(?:(?:v3|v4)/(?P<area>\w+)|(?P<dated>\w+)/[0-9]{4}-[0-9]{2})(?:/(?P<rest>.*))?")
 _ABOUT_TIME = {"hs_lastmodifieddate", "lastmodifieddate", "createdate"}
 _COMPARE = {
-    "EQ": lambda own, given: own == given,
-    "GT": lambda own, given: own > given,
-    "GTE": lambda own, given: own >= given,
-    "LT": lambda own, given: own < given,
-    "LTE": lambda own, given: own <= given,
+    "EQ": operator.eq,
+    "GT": operator.gt,
+    "GTE": operator.ge,
+    "LT": operator.lt,
+    "LTE": operator.le,
 }
 
 Answer = tuple[int, Any]
@@ -74,7 +76,7 @@ class FakeHubspot:
 
     def wait(self, seconds: float) -> None:
         """For the client under test, which has nothing to wait for but this clock."""
-        self.records.clock += timedelta(seconds=seconds)
+        self.records.clock += timedelta(milliseconds=math.ceil(seconds * 1000))  # HubSpot has no finer instants
 
     def answer(self, method: str, url: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
         parts = urlsplit(url)
@@ -207,15 +209,16 @@ class FakeHubspot:
             raise Invalid("one sort, 200 results a page, five groups of six filters")
         if after + limit > SEARCH_RESULTS:
             raise Invalid("no more than 10,000 results of a query")
+        tests = [[_test(each) for each in group["filters"]] for group in groups] or [[]]
         seen = [
             (record, shown)
             for record in self.records.kinds[kind].values()
             if record.archived_at is None and (shown := self.records.in_index(record)) is not None
-            if not groups or any(all(_holds(record, shown, each) for each in group["filters"]) for group in groups)
+            if any(all(holds(record, shown) for holds in group) for group in tests)
         ]
-        if sorts:
-            name = sorts[0]["propertyName"]
-            seen.sort(key=lambda pair: _value(*pair, name), reverse=sorts[0].get("direction") == "DESCENDING")
+        if sorts and sorts[0] != {"propertyName": "hs_object_id", "direction": "ASCENDING"}:  # as they are kept
+            value = _getter(sorts[0]["propertyName"])
+            seen.sort(key=lambda pair: value(*pair), reverse=sorts[0].get("direction") == "DESCENDING")
         results = [_told(record, given.get("properties"), shown) for record, shown in seen[after : after + limit]]
         more = {"next": {"after": str(after + limit), "link": f"{self.link_host}/next"}}
         return {"total": len(seen), "results": results} | ({"paging": more} if after + limit < len(seen) else {})
@@ -286,20 +289,29 @@ def _takes(taken: deque[datetime], now: datetime, *, most: int, seconds: int) ->
     return True
 
 
-def _value(record: Record, shown: tuple[dict[str, str], datetime], name: str) -> Any:
+Shown = tuple[dict[str, str], datetime]
+
+
+def _getter(name: str) -> Callable[[Record, Shown], Any]:
     if name == "hs_object_id":
-        return record.id
-    if name in _ABOUT_TIME:
-        return round((record.created_at if name == "createdate" else shown[1]).timestamp() * 1000)
-    return shown[0].get(name, "")
+        return lambda record, _shown: record.id
+    if name == "createdate":
+        return lambda record, _shown: record.created_at
+    if name in {"hs_lastmodifieddate", "lastmodifieddate"}:
+        return lambda _record, shown: shown[1]
+    return lambda _record, shown: shown[0].get(name, "")
 
 
-def _holds(record: Record, shown: tuple[dict[str, str], datetime], given: dict[str, str]) -> bool:
-    own = _value(record, shown, given["propertyName"])
-    compare = _COMPARE.get(given["operator"])
+def _test(given: dict[str, str]) -> Callable[[Record, Shown], bool]:
+    name, compare, value = _getter(given["propertyName"]), _COMPARE.get(given["operator"]), given["value"]
     if compare is None:
         raise Invalid(f"operator {given['operator']}")
-    return bool(compare(own, type(own)(given["value"])))
+    wanted: Any = value
+    if given["propertyName"] == "hs_object_id":
+        wanted = int(value)
+    elif given["propertyName"] in _ABOUT_TIME:
+        wanted = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(value))
+    return lambda record, shown: bool(compare(name(record, shown), wanted))
 
 
 def _told(

@@ -136,8 +136,8 @@ class Records:
 
     def in_index(self, record: Record) -> tuple[dict[str, str], datetime] | None:
         """How the search sees it: as it was some time ago, or not yet."""
-        if record.held is not None or not self.index_lag:
-            return record.shown
+        if not self.index_lag or record.held is not None:
+            return record.held or (record.properties, record.modified_at)
         seen = [(properties, at) for shown_at, properties, at in record.indexed if shown_at <= self.clock]
         return seen[-1] if seen else None
 

@@ -1,7 +1,8 @@
 """Joint draws of what is left of groups of accounts: what an interval of a group rests on.
 
 Every draw is one set of coefficients for all accounts, so that what is uncertain about them all is
-uncertain about their sum. The draws of an account scatter about its fitted curve.
+uncertain about their sum, and a lasting deviation of each account's own (app/domain/lasting_spread.py),
+which hardly moves the sum of many. The draws of an account scatter about its fitted curve.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,8 +13,8 @@ import numpy as np
 from app.domain.features import Bools, FeatureTable, Floats
 from app.domain.hazard_map import expit
 from app.domain.hazard_model import HazardModel
-from app.domain.months import Ints
 from app.domain.leaving import end_retention
+from app.domain.months import Ints
 from app.domain.renewal_tail import take_factor
 from app.domain.survival import (
     FORECAST_MONTHS,
@@ -64,7 +65,8 @@ def group_draws(
     expected, realised = np.zeros((2, groups.n_groups, FORECAST_MONTHS, n_draws))
     for rows in row_chunks(len(table.account)):
         fate = np.random.default_rng([seed, 1, int(table.account[rows[0]])]).random((n_draws, len(rows))).T
-        for part, retention in _draw_retention(model, take_rows(table, rows), drawn=drawn):
+        own = _draw_lasting(table.account[rows], n_draws=n_draws, seed=seed)
+        for part, retention in _draw_retention(model, take_rows(table, rows), drawn=drawn, own=own):
             members = _members(groups, rows[part])
             expected += np.tensordot(members, retention, axes=1)
             realised += np.tensordot(members, retention > fate[part][:, None, :], axes=1)
@@ -79,7 +81,8 @@ def expected_draws(
     `retention` (n x 60) is the fitted R of the rows. A group of more than some 300 accounts is drawn by a
     sample of them, each taken with a probability in proportion to what it weighs in the group that needs
     it most, and weighted up by it: the spread of the sum is that of the coefficients, which 300 accounts
-    tell as well as 30,000. A sample's draws are moved by the ratio of the group's fitted sum to its own.
+    tell as well as 30,000; of what is each account's own a sampled one has its share, so that the sum varies
+    as that of all would. A sample's draws are moved by the ratio of the group's fitted sum to its own.
     Groups of fewer are drawn whole, and not moved.
     """
     rows, share = sample_accounts(table.account, cuts)
@@ -87,7 +90,8 @@ def expected_draws(
     sampled = [Groups(cut.group[rows], cut.weight[rows] / share, cut.n_groups) for cut in cuts]
     sums = [np.zeros((cut.n_groups, FORECAST_MONTHS, N_DRAWS)) for cut in cuts]
     for chunk in row_chunks(len(rows)):
-        for part, kept in _draw_retention(model, take_rows(table, rows[chunk]), drawn=drawn):
+        own = _draw_lasting(table.account[rows[chunk]], n_draws=N_DRAWS, seed=seed) * np.sqrt(share[chunk])[:, None]
+        for part, kept in _draw_retention(model, take_rows(table, rows[chunk]), drawn=drawn, own=own):
             for i, sample in enumerate(sampled):
                 sums[i] += np.tensordot(_members(sample, chunk[part]), kept, axes=1)
     if len(rows) < len(table.account):
@@ -139,14 +143,24 @@ class _Drawn:
     tail: Floats  # draws x beta-geometrics; standard normal, times the posterior's scale
 
 
-def _draw_retention(model: HazardModel, table: FeatureTable, *, drawn: _Drawn) -> Iterator[tuple[Ints, Floats]]:
-    """A few rows at a time, and R of each by month and draw (rows x months x draws)."""
+def _draw_lasting(account: Ints, *, n_draws: int, seed: int) -> Floats:
+    """Standard normals (accounts x draws), of each account from its own stream, whoever the others are."""
+    drawn = [np.random.default_rng([seed, 4, one]).standard_normal(n_draws) for one in account.tolist()]
+    return np.array(drawn).reshape(-1, n_draws)
+
+
+def _draw_retention(
+    model: HazardModel, table: FeatureTable, *, drawn: _Drawn, own: Floats
+) -> Iterator[tuple[Ints, Floats]]:
+    """A few rows at a time, and R of each by month and draw (rows x months x draws); `own` is each one's deviation."""
     inputs = build_inputs(model, table, months=FORECAST_MONTHS)
     power = _centring_power(model, inputs)
     exposed = 1.0 - inputs.clock.committed
+    lasting = model.lasting.by_month(FORECAST_MONTHS)
     for start in range(0, len(table.account), _AT_ONCE):
         rows = np.arange(start, min(start + _AT_ONCE, len(table.account)))
-        kept = 1.0 - _draw_hazard(inputs, rows, drawn=drawn) * exposed[rows][:, :, None]
+        deviation = lasting[:, None] * own[rows][:, None, :]
+        kept = 1.0 - _draw_hazard(inputs, rows, drawn=drawn, deviation=deviation) * exposed[rows][:, :, None]
         for month in range(1, FORECAST_MONTHS):
             kept[:, month] *= kept[:, month - 1]
         kept **= power[rows][:, :, None]
@@ -155,14 +169,14 @@ def _draw_retention(model: HazardModel, table: FeatureTable, *, drawn: _Drawn) -
         yield rows, end_retention(kept, take_rows(table, rows))
 
 
-def _draw_hazard(inputs: Inputs, rows: Ints, *, drawn: _Drawn) -> Floats:
-    """The hazard by month and draw, all fits together (rows x months x draws)."""
+def _draw_hazard(inputs: Inputs, rows: Ints, *, drawn: _Drawn, deviation: Floats) -> Floats:
+    """The hazard by month and draw, all fits together (rows x months x draws), its logit moved by `deviation`."""
     fits, draws, size, terms = drawn.thetas.shape
     hazard = np.zeros((len(rows), FORECAST_MONTHS, draws))
     for fit in range(fits):
         by_feature = drawn.thetas[fit].reshape(draws * size, terms).T
         predictor = (inputs.z[rows] @ by_feature).reshape(len(rows), draws, size).transpose(0, 2, 1)
-        hazard += expit(inputs.phi[rows] @ np.ascontiguousarray(predictor))
+        hazard += expit(inputs.phi[rows] @ np.ascontiguousarray(predictor) + deviation)
     tail = take_factor(inputs.tail, rows)
     hazard *= tail.ratio_for(np.exp(tail.log_sum[:, None] + tail.log_sum_sd[:, None] * drawn.tail[:, tail.curve].T))
     return np.minimum(hazard, LARGEST_HAZARD, out=hazard)

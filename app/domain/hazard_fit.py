@@ -13,7 +13,7 @@ import numpy as np
 
 from app.domain.causes import CAUSES, FEWEST_EVENTS, VOLUNTARY, cause_shares
 from app.domain.features import Bools, FeatureSpec, FeatureTable, Floats, Spells
-from app.domain.hazard_clock import Clock, build_clock, clock_columns, months_before
+from app.domain.hazard_clock import Clock, build_clock, clock_columns, landmark_offsets, months_before
 from app.domain.hazard_map import (
     Posterior,
     Prior,
@@ -22,10 +22,12 @@ from app.domain.hazard_map import (
     Scaling,
     fit_posterior,
     scale_terms,
+    sum_hazards,
     widen_for_sampling,
 )
 from app.domain.hazard_model import CONTRACT, IDLE, ONE, RENEWAL, FitOptions, HazardModel, standardise, term_mask
 from app.domain.hazard_rows import TrainingRows, build_training_rows, last_supported_tenure, take_rows
+from app.domain.lasting_spread import Forecasts, LastingSpread, estimate_spread
 from app.domain.months import Ints
 from app.domain.renewal_tail import count_groups, fit_tail, renewal_numbers, tail_groups
 
@@ -64,7 +66,7 @@ def fit_hazard(
     )
     scaling = scale_terms(problem)
     months = float(rows.weight.sum())
-    return HazardModel(
+    model = HazardModel(
         options=options,
         specs=specs,
         feature_mean=mean,
@@ -79,6 +81,23 @@ def fit_hazard(
         last_supported_tenure=last_supported_tenure(rows, clock.tenure_months),
         **_fit_causes(problem, scaling, rows=rows, prior=_prior(specs, scaling, options=options)),
         **_fit_tail(problem, clock, cases=cases, specs=specs),
+        lasting_sd=0.0,
+        lasting_memory=0.0,
+    )
+    spread = _estimate_spread(model, problem, rows=rows, cases=cases)
+    return replace(model, lasting_sd=spread.sd, lasting_memory=spread.memory)
+
+
+def _estimate_spread(model: HazardModel, problem: Problem, *, rows: TrainingRows, cases: FeatureTable) -> LastingSpread:
+    hazard = sum_hazards(problem, model.thetas)
+    return estimate_spread(
+        Forecasts(
+            logit=np.log(hazard / (1.0 - hazard)),
+            features=np.column_stack([problem.z, cases.term_months > 1]),
+            spell=rows.spell,
+            landmark_month=landmark_offsets(model.options.as_of, cases.landmark),
+            weight=1.0 / rows.share,
+        )
     )
 
 

@@ -146,6 +146,15 @@ def widen_for_sampling(posterior: Posterior, problem: Problem, *, scaling: Scali
     return posterior.covariance + (pull * (1.0 - share)[:, None]).T @ pull
 
 
+def sum_hazards(problem: Problem, thetas: Floats) -> Floats:
+    """The hazards of all fits together (cases x months), `thetas` being fits x A x B; inside (0, 1)."""
+    hazard = np.zeros(problem.target.shape)
+    for start, part in zip(range(0, len(problem.z), _CHUNK), _chunks(problem), strict=True):
+        for theta in thetas:
+            hazard[start : start + _CHUNK] += expit(np.einsum("nha,na->nh", part.phi, part.z @ theta.T))
+    return np.clip(hazard, 1e-15, 1.0 - 1e-9)
+
+
 def _evaluate(problem: Problem, mode: Floats, *, scaled: Floats, prior: Prior) -> tuple[float, Floats, Floats]:
     """Minus the log posterior, its gradient and Hessian in the standardised coefficients."""
     theta = np.zeros(problem.mask.shape)

@@ -12,10 +12,11 @@ from app.domain.causes import CAUSES
 from app.domain.features import Bools, FeatureSpec, Floats
 from app.domain.hazard_clock import CLOCK_COLUMNS
 from app.domain.hazard_map import Scaling
+from app.domain.lasting_spread import LastingSpread
 from app.domain.months import Ints
 from app.domain.renewal_tail import RenewalTail, count_groups
 
-MODEL_VERSION = 2
+MODEL_VERSION = 3
 LARGEST_Z = 4.0  # a feature further from its mean says no more than this
 ONE, LOG_AHEAD, RENEWAL, CONTRACT, IDLE = (
     CLOCK_COLUMNS.index(name) for name in ("one", "log_ahead", "renewal", "contract", "idle")
@@ -65,6 +66,8 @@ class HazardModel:
     tail_alpha: Floats  # of `RenewalTail`
     tail_beta: Floats
     tail_log_sum_sd: Floats
+    lasting_sd: float  # of `LastingSpread`
+    lasting_memory: float
     account_months: float
     n_steps: int
     horizon_months: int
@@ -113,6 +116,10 @@ class HazardModel:
     @property
     def tail(self) -> RenewalTail:
         return RenewalTail(self.tail_alpha, self.tail_beta, self.tail_log_sum_sd)
+
+    @property
+    def lasting(self) -> LastingSpread:
+        return LastingSpread(self.lasting_sd, self.lasting_memory)
 
     def place_terms(self, coefficients: Floats) -> Floats:
         """Coefficients of the terms (..., terms) as matrices (..., A, B), zero outside the mask."""
@@ -219,6 +226,8 @@ def _check_shapes(model: HazardModel) -> None:
         value = getattr(model, name)
         if value.shape != shape or not np.isfinite(value).all():
             raise ValueError(f"the hazard model's {name} must be {shape} finite numbers")
+    if not (0.0 <= model.lasting_sd < np.inf and 0.0 <= model.lasting_memory < 1.0):
+        raise ValueError("the hazard model's lasting spread must be at least 0, and its memory from 0 to below 1")
 
 
 def _frozen(array: Any) -> Any:

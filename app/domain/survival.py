@@ -76,8 +76,9 @@ _CHUNK = 500  # rows: 60 months of them fit into the processor's cache
 class Prediction:
     """Curves of n accounts over months 1..60 after `as_of`; a row is a row of the table given.
 
-    The standard deviations are of log S and log R over the posterior of the model's coefficients
-    (delta method). Beyond `supported_months` the hazards are extrapolated.
+    The standard deviations are of log S and log R (delta method) over the posterior of the model's coefficients
+    and over what sets accounts apart beside their features (app/domain/lasting_spread.py). Beyond
+    `supported_months` the hazards are extrapolated.
     """
 
     as_of: date  # the landmark of the table
@@ -143,7 +144,7 @@ def band(curve: Floats, log_sd: Floats, *, level: float) -> tuple[Floats, Floats
     """Lower and upper bound of survival curves (n x months) at `level`, e.g. .9.
 
     Normal on log(-log S), whose standard deviation is log_sd / |log S|; so inside [0, 1], and made
-    non-increasing. Covers the uncertainty of the coefficients, not of one account's fate.
+    non-increasing. Covers how unsure the account's probability is, not its fate.
     """
     quantile = NormalDist().inv_cdf(0.5 + level / 2)
     exposure = -np.log(np.clip(curve, 1e-300, 1.0))
@@ -248,7 +249,7 @@ def surviving(hazard: Floats) -> Floats:
 
 
 def log_curve_sd(model: HazardModel, inputs: Inputs, *, hazards: Floats) -> Floats:
-    """Standard deviation of log S(k), n x months: the delta method over all fits and the tail.
+    """Standard deviation of log S(k), n x months: the delta method over all fits, the tail and the lasting spread.
 
     `hazards` (fits x n x months) may be 0 where revenue is committed. With p the logistic hazard of a fit, ratio
     the tail's and h the sum of ratio p over fits, d log(1 - h) = -ratio p (1 - p) / (1 - h) d eta.
@@ -257,9 +258,10 @@ def log_curve_sd(model: HazardModel, inputs: Inputs, *, hazards: Floats) -> Floa
     odds = hazards / (1.0 - hazards.sum(axis=0))
     by_tail = np.cumsum(odds.sum(axis=0) * tail.slope, axis=1) * tail.log_sum_sd[:, None]
     variance = (model.options.posterior_scale * by_tail) ** 2
-    for own, pull, covariance in zip(hazards, odds, model.theta_covariances, strict=True):
-        pulled = (pull * (1.0 - own / tail.ratio))[:, :, None] * inputs.phi
-        gathered = np.cumsum(pulled, axis=1)
+    pulls = odds * (1.0 - hazards / tail.ratio)
+    variance += np.cumsum(pulls.sum(axis=0) * model.lasting.by_month(hazards.shape[2]), axis=1) ** 2
+    for pull, covariance in zip(pulls, model.theta_covariances, strict=True):
+        gathered = np.cumsum(pull[:, :, None] * inputs.phi, axis=1)
         variance += ((gathered @ _clock_covariance(covariance, inputs.z)) * gathered).sum(axis=2)
     sd: Floats = np.sqrt(np.maximum(variance, 0.0))
     return sd

@@ -1,5 +1,7 @@
 """Draws of many groups at once, and of large groups by a sample."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from app.domain.feature_catalog import feature_specs
 from app.domain.feature_table import build_features
 from app.domain.features import FeatureTable
 from app.domain.hazard_draws import Groups, expected_draws, group_draws, sample_accounts, sum_by_group
-from app.domain.survival import FitOptions, HazardModel, fit_hazard, predict, training_landmarks
+from app.domain.survival import FitOptions, HazardModel, fit_hazard, predict, take_rows, training_landmarks
 from jobs.example_company.facts import read_facts
 from jobs.example_company.world import simulate
 
@@ -84,3 +86,28 @@ def test_sums_by_group_are_those_by_pencil() -> None:
         [10.0, 100.0],
         [0.0, 0.0],
     ]
+
+
+def test_an_account_by_itself_is_drawn_as_far_apart_as_its_interval_says(
+    fitted: tuple[HazardModel, FeatureTable],
+) -> None:
+    model, table = replace(fitted[0], lasting_sd=0.6, lasting_memory=0.8), take_rows(fitted[1], np.arange(6))
+    each = Groups(np.arange(6), np.ones(6), 6)
+    drawn = group_draws(model, table, groups=each, seed=SEED, n_draws=4_000).expected[:, :, 11]
+    made = predict(model, table)
+    expected = made.log_retention_sd[:, 11] / -np.log(made.retention[:, 11])
+    assert np.log(-np.log(drawn)).std(axis=0) == pytest.approx(expected, rel=0.12)
+
+
+def test_what_keeps_accounts_apart_hardly_moves_the_sum_of_many_and_is_the_same_in_every_cut(
+    fitted: tuple[HazardModel, FeatureTable], cuts: list[Groups], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, table = fitted
+    apart = replace(model, lasting_sd=0.6, lasting_memory=0.8)
+    retention = predict(model, table).retention
+    plain, wider = (expected_draws(m, table, cuts=cuts, retention=retention, seed=SEED) for m in (model, apart))
+    assert wider[0][:, 0, 11].std() == pytest.approx(plain[0][:, 0, 11].std(), rel=0.1)
+    assert wider[1].sum(axis=1) == pytest.approx(wider[0][:, 0], rel=1e-9)
+    monkeypatch.setattr(sample_accounts, "__kwdefaults__", {"fewest": 60})
+    sampled = expected_draws(apart, table, cuts=cuts, retention=retention, seed=SEED)
+    assert sampled[0][:, 0, 11].std() == pytest.approx(wider[0][:, 0, 11].std(), rel=0.25)

@@ -14,7 +14,15 @@ from app.domain.causes import CAUSES
 from app.domain.features import FeatureSpec, FeatureTable, Floats, Spells
 from app.domain.hazard_clock import boundaries_from
 from app.domain.months import add_months_to_days
-from app.domain.survival import FitOptions, HazardModel, fit_hazard, predict, predict_incidence, take_rows
+from app.domain.survival import (
+    FitOptions,
+    HazardModel,
+    build_inputs,
+    fit_hazard,
+    predict,
+    predict_incidence,
+    take_rows,
+)
 from tests.domain.notices import nobody_leaves
 
 AS_OF, TRACKED_FROM = date(2024, 12, 1), date(2022, 12, 1)
@@ -146,7 +154,7 @@ def test_the_delta_method_over_two_causes_and_the_tail_is_that_of_small_steps(
 ) -> None:
     """Each coefficient of each fit, and the tail's, moved a little: the same variance by plain differences."""
     model, table, _ = two_causes
-    model = replace(model, last_supported_tenure=40)
+    model = replace(model, last_supported_tenure=40, lasting_sd=0.0)
     some = take_rows(table, np.arange(3))
     base, step = np.log(predict(model, some).survival), 1e-5
     variance = np.zeros_like(base)
@@ -193,3 +201,23 @@ def test_the_same_data_give_the_same_bytes_in_another_process() -> None:
     environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == fit_hazard(table, spells, specs=SPECS, options=OPTIONS).sha256
+
+
+def test_what_keeps_accounts_apart_widens_the_interval_as_small_steps_say(
+    two_causes: tuple[HazardModel, FeatureTable, Floats],
+) -> None:
+    """The logits of both causes moved a little, each month by its own weight: added to what the coefficients tell."""
+    model, table, _ = two_causes
+    some = take_rows(table, np.arange(3))
+    alone = predict(replace(model, lasting_sd=0.0), some)
+    apart = predict(replace(model, lasting_sd=0.7, lasting_memory=0.9), some)
+    inputs = build_inputs(model, some, months=60)
+    step = 1e-5 * 0.7 * (1.0 - 0.9 ** np.arange(60))
+    hazard = np.zeros((3, 60))
+    for theta in model.thetas:
+        logit = np.einsum("nka,na->nk", inputs.phi, inputs.z @ theta.T)
+        hazard += inputs.tail.ratio / (1.0 + np.exp(-logit - step))
+    moved = (np.log(np.cumprod(1.0 - hazard, axis=1)) - np.log(alone.survival)) / 1e-5
+    assert apart.survival == pytest.approx(alone.survival)
+    assert apart.log_survival_sd[:, 0] == pytest.approx(alone.log_survival_sd[:, 0])
+    assert apart.log_survival_sd == pytest.approx(np.sqrt(alone.log_survival_sd**2 + moved**2), rel=1e-3)

@@ -31,8 +31,9 @@ class Company:
 COMPANIES = {
     "7 churns": Company(100, -1.1, 48, range(1000, 1020), 0.90, 0.75),
     "31 churns": Company(400, -1.1, 48, range(5000, 5040), 0.85, 0.85),
-    "128 churns": Company(400, 0.0, 30, range(7000, 7020), 0.80, 0.85),
-    "887 churns": Company(3000, 0.0, 30, range(4), 0.60, 0.75),  # missed: accounts differ in what is not seen of them
+    "128 churns": Company(400, 0.0, 30, range(7000, 7020), 0.85, 0.85),
+    "298 churns": Company(1000, 0.0, 30, range(9000, 9012), 0.85, 0.75),
+    "887 churns": Company(3000, 0.0, 30, range(4), 0.82, 0.75),
 }
 
 

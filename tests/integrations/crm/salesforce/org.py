@@ -82,10 +82,15 @@ class Org:
 
     def visible(self, sobject: str) -> Iterator[dict[str, Any]]:
         """Each record as it shows now, with those in the recycle bin."""
-        for versions in self.tables[sobject].values():
-            shown = [version for version in versions if version.shows_at <= self.clock]
-            if shown and not (shown[-1].values.get("IsDeleted") and shown[-1].at + BIN < self.clock):
-                yield shown[-1].values
+        for id_ in self.tables[sobject]:
+            if (values := self.shown(sobject, id_)) is not None:
+                yield values
+
+    def shown(self, sobject: str, id_: str) -> dict[str, Any] | None:
+        shown = [version for version in self.tables[sobject][id_] if version.shows_at <= self.clock]
+        if not shown or (shown[-1].values.get("IsDeleted") and shown[-1].at + BIN < self.clock):
+            return None
+        return shown[-1].values
 
     def get(self, sobject: str, id_: str) -> dict[str, Any]:
         """As it was written last, shown or not."""

@@ -1,16 +1,17 @@
 """SOQL as far as a CRM reader uses it, read strictly: what Salesforce would refuse is refused with its code.
 
-Fields and paths, one level of sub-query, COUNT(), WHERE with = != < <= > >= IN, NOT IN, AND, OR and parentheses (without
-which AND and OR do not mix), ORDER BY, LIMIT. Instants and dates are written bare, texts in quotes.
+Fields and paths, one level of sub-query, COUNT(), WHERE with = != < <= > >= IN, NOT IN, AND, OR and parentheses
+(without which AND and OR do not mix), ORDER BY, LIMIT. Instants and dates are written bare, texts in quotes.
 """
 
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 Record = Mapping[str, Any]
+Chosen = TypeVar("Chosen", bound=Record)
 Test = Callable[[Record], bool]
 _TOKEN = re.compile(
     r"\s*(?:(?P<text>'(?:[^'\\]|\\.)*')|(?P<instant>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)|(?P<day>\d{4}-\d\d-\d\d)"
@@ -45,7 +46,7 @@ class Query:
     order: list[tuple[str, bool]] = field(default_factory=list)
     limit: int | None = None
 
-    def choose(self, records: Iterable[Record]) -> list[Record]:
+    def choose(self, records: Iterable[Chosen]) -> list[Chosen]:
         found = [record for record in records if self.test(record)]
         for path, is_down in reversed(self.order):
             found.sort(key=lambda record, path=path: _sortable(look(record, path)), reverse=is_down)

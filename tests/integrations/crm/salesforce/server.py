@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -55,7 +56,7 @@ class Answer:
 @dataclass
 class Cursor:
     query: Query
-    records: list[Mapping[str, Any]]
+    records: list["View"]
 
 
 class Server:
@@ -112,7 +113,7 @@ class Server:
                 return Answer(200, describe(sobject, fields=self.org.fields(sobject)))
             case ["GET", "sobjects", sobject, id_] if sobject in SHAPE:
                 query = Query(sobject, fields=list(self.org.fields(sobject)))
-                return Answer(200, self._shown(query, self.org.get(sobject, id_), version))
+                return Answer(200, self._shown(query, View(self.org, sobject, self.org.get(sobject, id_)), version))
         return self._change(asked, rest)
 
     def _change(self, asked: Asked, rest: Sequence[str]) -> Answer:
@@ -188,12 +189,14 @@ class Server:
             return Answer(200, {"totalSize": len(records), "done": True, "records": []})
         for name, below in query.below.items():
             sobject, link = BELOW[name]
-            lines = list(self._views(sobject, with_deleted=with_deleted))
+            lines = defaultdict(list)
+            for line in self._views(sobject, with_deleted=with_deleted):
+                lines[line[link]].append(line)
             for record in records:
-                record.extra[name] = below.choose(line for line in lines if line[link] == record["Id"])  # type: ignore[attr-defined]
+                record.extra[name] = below.choose(lines[record["Id"]])
         return self._page(f"{self._open(query, records)}-0", version, size=self._size(asked))
 
-    def _open(self, query: Query, records: Sequence[Mapping[str, Any]]) -> str:
+    def _open(self, query: Query, records: Sequence["View"]) -> str:
         name = f"01g{len(self.asked):06d}{len(self.cursors):06d}"
         self.cursors[name] = Cursor(query, list(records))
         return name
@@ -212,13 +215,15 @@ class Server:
         return Answer(200, body)
 
     def _body(self, opened: Cursor, name: str, start: int, *, version: str, size: int) -> dict[str, Any]:
+        for record in opened.records[start : start + size]:
+            record.renew()
         records = opened.records[start : start + size]
         is_done = start + size >= len(opened.records)
         link = {} if is_done else {"nextRecordsUrl": f"/services/data/{version}/query/{name}-{start + size}"}
         shown = [self._shown(opened.query, record, version) for record in records]
         return {"totalSize": len(opened.records), "done": is_done, **link, "records": shown}
 
-    def _shown(self, query: Query, record: Mapping[str, Any], version: str) -> dict[str, Any]:
+    def _shown(self, query: Query, record: "View", version: str) -> dict[str, Any]:
         url = f"/services/data/{version}/sobjects/{query.sobject}/{record['Id']}"
         shown: dict[str, Any] = {"attributes": {"type": query.sobject, "url": url}}
         for path in query.fields:
@@ -228,7 +233,7 @@ class Server:
             else:
                 shown[path] = _plain(record[path])
         for name, below in query.below.items():
-            lines = record.extra[name]  # type: ignore[attr-defined]
+            lines = record.extra[name]
             if lines and len(lines) > self.lines_a_page:
                 cursor = self._open(below, lines)
                 shown[name] = self._body(self.cursors[cursor], cursor, 0, version=version, size=self.lines_a_page)
@@ -309,7 +314,11 @@ class View(Mapping[str, Any]):
 
     def __init__(self, org: Org, sobject: str, values: Mapping[str, Any]) -> None:
         self.org, self.sobject, self.values_of = org, sobject, values
-        self.extra: dict[str, list[Mapping[str, Any]]] = {}
+        self.extra: dict[str, list[View]] = {}
+
+    def renew(self) -> None:
+        """A page shows its records as they are when it is asked for, not as they were when the query was."""
+        self.values_of = self.org.shown(self.sobject, self.values_of["Id"]) or self.values_of
 
     def __getitem__(self, name: str) -> Any:
         if name in self.values_of:

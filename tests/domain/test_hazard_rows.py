@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -131,3 +132,21 @@ def test_support_ends_where_fewer_than_ten_spells_are_left() -> None:
     tenure = np.arange(1, 6)[None, :] + np.zeros((12, 1), dtype=np.int64)
     assert last_supported_tenure(rows, tenure) == 3
     assert last_supported_tenure(rows, tenure + 20) == 23
+
+
+def test_a_landmark_at_which_a_notice_was_known_is_no_case_and_the_churn_stays_with_those_before() -> None:
+    table = table_of([(0, day) for day in LANDMARKS])
+    spells = spells_of(["2024-11-20"], [True])
+    plain = rows_of(table, spells)
+    leaves_on = days("NaT", "2024-11-20", "2024-11-20")  # said in September, known at the landmarks from October on
+    told = rows_of(replace(table, leaves_on=leaves_on), spells)
+    assert (told.table_row.tolist(), told.event_month.tolist(), told.n_churns) == ([0], [3], 1)
+    # The months that the other landmarks cover, too, weigh no more than they did: nobody knew of the notice yet.
+    assert told.weight[0].tolist() == plain.weight[0].tolist()
+    assert told.weight[0, :3].tolist() == [1, 1 / 2, 1 / 3]
+
+
+def test_a_churn_of_which_every_landmark_knew_is_none_that_was_to_be_foretold() -> None:
+    table = replace(table_of([(0, "2024-10-01")]), leaves_on=days("2024-11-20"))
+    rows = rows_of(table, spells_of(["2024-11-20"], [True]))
+    assert (len(rows.table_row), rows.n_churns) == (0, 0)

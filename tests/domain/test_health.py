@@ -17,6 +17,7 @@ from app.domain.health import (
     input_coverage,
     list_dimensions,
     list_drivers,
+    yearly_risk,
 )
 from app.domain.survival import HazardModel, build_inputs, next_renewal_months, predict, take_rows
 from tests.domain.reference_world import SPECS, fit_world, simulate_world, table_at
@@ -210,3 +211,41 @@ def test_dimensions_are_those_of_the_drivers(fitted: tuple[HazardModel, FeatureT
     dimensions = list_dimensions(fitted[0])
     assert dimensions == tuple(dict.fromkeys(driver.dimension for driver in list_drivers(fitted[0])))
     assert dimensions == ("adoption", "commercial")
+
+
+def with_notice(table: FeatureTable, *, row: int, cause: int) -> FeatureTable:
+    leaves, why = table.leaves_on.copy(), table.leaves_for.copy()
+    leaves[row], why[row] = table.landmark[row] + np.timedelta64(40, "D"), cause
+    return replace(table, leaves_on=leaves, leaves_for=why)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_who_gave_notice_is_at_risk_with_no_score_left_and_the_drivers_still_add_up(
+    fitted: tuple[HazardModel, FeatureTable], weighted: bool
+) -> None:
+    model, table = fitted
+    dimensions = list_dimensions(model)
+    weights = {"": {"commercial": 0.0, "adoption": 1.5}} if weighted else {}
+    factors = dimension_weights(weights, segments=[None] * len(table.account), dimensions=dimensions)
+    plain = assess_health(model, table, weights=factors)
+    told = with_notice(table, row=4, cause=0)
+    found = assess_health(model, told, weights=factors, coverage_limit=1.1)
+    assert (BANDS[found.band[4]], round(found.score[4], 4)) == ("at_risk", 0.0)
+    assert found.withheld.sum() == len(table.account) - 1
+    sums = found.reference_logit + found.contributions.sum(axis=1)
+    assert np.abs(sums - logit(found.risk)).max() < 1e-9
+    notice = [driver.name for driver in found.drivers].index("notice")
+    assert np.flatnonzero(found.contributions[:, notice]).tolist() == [4]
+    assert found.contributions[4, notice] > np.abs(found.contributions[4, :notice]).max()
+    assert np.delete(found.contributions, notice, axis=1) == pytest.approx(plain.contributions[:, :notice])
+    assert yearly_risk(model, told, weights=factors).tolist() == found.risk.tolist()
+    assert np.delete(found.risk, 4) == pytest.approx(np.delete(plain.risk, 4))
+
+
+def test_who_closes_down_has_the_health_that_a_decision_of_its_own_would_leave_it(
+    fitted: tuple[HazardModel, FeatureTable],
+) -> None:
+    model, table = fitted
+    closing = with_notice(table, row=4, cause=2)
+    assert assess_health(model, closing).risk.tolist() == assess_health(model, table).risk.tolist()
+    assert yearly_risk(model, closing).tolist() == yearly_risk(model, table).tolist()

@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from app.domain.features import FeatureSpec, FeatureTable
 from app.domain.hazard_model import ONE, RENEWAL, FitOptions, HazardModel, term_mask
-from app.domain.health import assess_health, dimension_weights, health_score, list_dimensions
+from app.domain.health import (
+    NOTICE_RISK,
+    assess_health,
+    decides_to_leave,
+    dimension_weights,
+    health_score,
+    list_dimensions,
+    recall_notices,
+)
 from app.domain.health_change import CALCULATED_PARTS, PARTS, Assessed, override_move, split_move
 from app.domain.survival import fit_hazard, take_rows
 from tests.domain.notices import nobody_leaves
@@ -311,3 +319,27 @@ def test_no_account_has_no_move(worlds: tuple[Assessed, Assessed, FeatureTable])
         for end in (before, after)
     ]
     assert split_move(none[0], none[1], hindsight=none[0].table).shape == (0, 5)
+
+
+def give_notice(table: FeatureTable) -> FeatureTable:
+    n = len(table.account)
+    return replace(table, leaves_on=table.landmark + np.timedelta64(60, "D"), leaves_for=np.zeros(n, dtype=np.int64))
+
+
+def test_a_notice_is_behaviour_and_so_is_its_withdrawal() -> None:
+    """Use fell by 1.0, too, and the model was fitted anew: who leaves for sure is not moved by it."""
+    old, new = hand_model(intercept=-4.0, use=-0.5), hand_model(intercept=-4.2, use=-0.9)
+    earlier, later = hand_table([[1.0, 0.0]]), hand_table([[0.0, 0.0]], on=AS_OF + timedelta(days=30))
+    given = split_move(assessed(old, earlier), assessed(new, give_notice(later)), hindsight=earlier)[0]
+    nothing = score_of(NOTICE_RISK)
+    assert given.tolist() == pytest.approx([nothing - points(-4.5), 0, 0, 0, 0], abs=1e-9)
+    back = split_move(assessed(old, give_notice(earlier)), assessed(new, later), hindsight=earlier)[0]
+    assert back.tolist() == pytest.approx([points(-4.0) - nothing, 0, 0, points(-4.2) - points(-4.0), 0], abs=1e-9)
+
+
+def test_who_had_given_notice_is_told_by_the_risk_that_was_published() -> None:
+    table = give_notice(hand_table([[1.0, 0.0]]))
+    risk = assessed(hand_model(intercept=-4.0, use=-0.5), table).risk
+    again = replace(table, **recall_notices(np.append(risk, 0.3)[:1]))
+    assert decides_to_leave(again).tolist() == [True]
+    assert np.isnat(recall_notices(np.array([0.3, 0.999]))["leaves_on"]).all()

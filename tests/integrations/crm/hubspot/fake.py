@@ -6,6 +6,7 @@ import math
 import operator
 import re
 import threading
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -205,23 +206,53 @@ class FakeHubspot:
     def _search(self, kind: str, given: dict[str, Any]) -> dict[str, Any]:
         groups, sorts = given.get("filterGroups", []), given.get("sorts", [])
         limit, after = given.get("limit", 10), int(given.get("after") or 0)
-        if len(sorts) > 1 or limit > SEARCH_PAGE or len(groups) > 5 or any(len(g["filters"]) > 6 for g in groups):
-            raise Invalid("one sort, 200 results a page, five groups of six filters")
+        if len(sorts) > 1 or limit > SEARCH_PAGE or len(groups) > 1 or any(len(g["filters"]) > 6 for g in groups):
+            raise Invalid("one sort, 200 results a page, one group of six filters")  # HubSpot knows more groups
         if after + limit > SEARCH_RESULTS:
             raise Invalid("no more than 10,000 results of a query")
-        tests = [[_test(each) for each in group["filters"]] for group in groups] or [[]]
-        seen = [
-            (record, shown)
-            for record in self.records.kinds[kind].values()
-            if record.archived_at is None and (shown := self.records.in_index(record)) is not None
-            if any(all(holds(record, shown) for holds in group) for group in tests)
-        ]
+        seen = self._matching(kind, groups[0]["filters"]) if groups else self._matching(kind, [])
         if sorts and sorts[0] != {"propertyName": "hs_object_id", "direction": "ASCENDING"}:  # as they are kept
-            value = _getter(sorts[0]["propertyName"])
-            seen.sort(key=lambda pair: value(*pair), reverse=sorts[0].get("direction") == "DESCENDING")
-        results = [_told(record, given.get("properties"), shown) for record, shown in seen[after : after + limit]]
+            value = self._getter(sorts[0]["propertyName"])
+            seen.sort(key=value, reverse=sorts[0].get("direction") == "DESCENDING")
+        names = given.get("properties")
+        results = [_told(each, names, self.records.in_index(each)) for each in seen[after : after + limit]]
         more = {"next": {"after": str(after + limit), "link": f"{self.link_host}/next"}}
         return {"total": len(seen), "results": results} | ({"paging": more} if after + limit < len(seen) else {})
+
+    def _matching(self, kind: str, filters: list[dict[str, str]]) -> list[Record]:
+        """In the order of ids; where a filter says beyond which, from there on."""
+        records = list(self.records.kinds[kind].values())
+        of_ids = [each for each in filters if (each["propertyName"], each["operator"]) == ("hs_object_id", "GT")]
+        after = max((int(each["value"]) for each in of_ids), default=0)
+        start = bisect_right(records, after, key=lambda record: record.id)
+        tests = [self._test(each) for each in filters if each not in of_ids]
+        seen = [each for each in records[start:] if each.archived_at is None]
+        if self.records.index_lag:
+            seen = [each for each in seen if self.records.in_index(each) is not None]
+        for holds in tests:
+            seen = [each for each in seen if holds(each)]
+        return seen
+
+    def _getter(self, name: str) -> Callable[[Record], Any]:
+        if name == "hs_object_id":
+            return lambda record: record.id
+        if name == "createdate":
+            return lambda record: record.created_at
+        in_index = self.records.in_index
+        if name in {"hs_lastmodifieddate", "lastmodifieddate"}:
+            return lambda record: (in_index(record) or record.shown)[1]
+        return lambda record: (in_index(record) or record.shown)[0].get(name, "")
+
+    def _test(self, given: dict[str, str]) -> Callable[[Record], bool]:
+        value, compare, text = self._getter(given["propertyName"]), _COMPARE.get(given["operator"]), given["value"]
+        if compare is None:
+            raise Invalid(f"operator {given['operator']}")
+        wanted: Any = text
+        if given["propertyName"] == "hs_object_id":
+            wanted = int(text)
+        elif given["propertyName"] in _ABOUT_TIME:
+            wanted = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(text))
+        return lambda record: bool(compare(value(record), wanted))
 
     def _batch(self, kind: str, given: dict[str, Any]) -> Answer:
         if len(given["inputs"]) > BATCH:
@@ -287,31 +318,6 @@ def _takes(taken: deque[datetime], now: datetime, *, most: int, seconds: int) ->
         return False
     taken.append(now)
     return True
-
-
-Shown = tuple[dict[str, str], datetime]
-
-
-def _getter(name: str) -> Callable[[Record, Shown], Any]:
-    if name == "hs_object_id":
-        return lambda record, _shown: record.id
-    if name == "createdate":
-        return lambda record, _shown: record.created_at
-    if name in {"hs_lastmodifieddate", "lastmodifieddate"}:
-        return lambda _record, shown: shown[1]
-    return lambda _record, shown: shown[0].get(name, "")
-
-
-def _test(given: dict[str, str]) -> Callable[[Record, Shown], bool]:
-    name, compare, value = _getter(given["propertyName"]), _COMPARE.get(given["operator"]), given["value"]
-    if compare is None:
-        raise Invalid(f"operator {given['operator']}")
-    wanted: Any = value
-    if given["propertyName"] == "hs_object_id":
-        wanted = int(value)
-    elif given["propertyName"] in _ABOUT_TIME:
-        wanted = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(value))
-    return lambda record, shown: bool(compare(name(record, shown), wanted))
 
 
 def _told(

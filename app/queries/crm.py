@@ -1,0 +1,159 @@
+"""The connections to CRMs, how far each was read, and what waits for somebody."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.models.crm import CrmConnection, SyncCursor, SyncRefusal, SyncReview
+from app.models.deals import Deal, DealVersion
+from app.queries.ids import find_accounts, find_contracts
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionState:
+    """A connection, its secrets still sealed."""
+
+    id: int
+    name: str
+    kind: str
+    mapping: str = field(repr=False)
+    secret_ciphertext: bytes = field(repr=False)
+    push_ciphertext: bytes | None = field(repr=False)
+    created_at: datetime
+    paused_at: datetime | None
+    due_at: datetime | None
+    rung_at: datetime | None
+    reconciled_at: datetime | None
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a noun was read; with `until` a window is under way, `read` of `total` (None: not known) so far."""
+
+    noun: str
+    synced_until: datetime | None
+    until: datetime | None
+    is_first: bool
+    read: int
+    total: int | None
+    started_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedThing:
+    noun: str
+    external_id: str
+    field: str
+    reason: str
+    needs_noun: str | None
+    needs: str | None
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """So many of what is known are gone from the CRM: a person has to confirm it."""
+
+    id: int
+    connection_id: int
+    noun: str
+    gone: tuple[str, ...]
+    known: int
+    opened_at: datetime
+
+
+_CONNECTION = tuple(getattr(CrmConnection, name) for name in ConnectionState.__dataclass_fields__)
+_PROGRESS = tuple(getattr(SyncCursor, name) for name in Progress.__dataclass_fields__)
+_REFUSED = tuple(getattr(SyncRefusal, name) for name in RefusedThing.__dataclass_fields__)
+
+
+def list_connections(session: Session) -> tuple[ConnectionState, ...]:
+    """All of them, by name."""
+    return tuple(ConnectionState(*row) for row in session.execute(select(*_CONNECTION).order_by(CrmConnection.name)))
+
+
+def find_connection(session: Session, name: str) -> ConnectionState | None:
+    row = session.execute(select(*_CONNECTION).where(CrmConnection.name == name)).one_or_none()
+    return None if row is None else ConnectionState(*row)
+
+
+def list_progress(session: Session, connection_id: int) -> dict[str, Progress]:
+    rows = session.execute(select(*_PROGRESS).where(SyncCursor.connection_id == connection_id))
+    return {row.noun: Progress(*row) for row in rows}
+
+
+def list_refused(session: Session, connection_id: int, *, limit: int | None = None) -> tuple[RefusedThing, ...]:
+    """What is not recorded, or not in full; the longest waiting first."""
+    statement = (
+        select(*_REFUSED)
+        .where(SyncRefusal.connection_id == connection_id)
+        .order_by(SyncRefusal.refused_at, SyncRefusal.noun, SyncRefusal.external_id)
+        .limit(limit)
+    )
+    return tuple(RefusedThing(*row) for row in session.execute(statement))
+
+
+def count_refused(session: Session, connection_id: int) -> int:
+    return session.scalar(select(func.count()).where(SyncRefusal.connection_id == connection_id)) or 0
+
+
+def find_ready_since(session: Session, connection: ConnectionState, *, noun: str) -> datetime | None:
+    """When the earliest of what can be recorded by now, having missed something, was last modified; None: none can."""
+    waiting = [each for each in list_refused(session, connection.id) if each.noun == noun and each.needs]
+    accounts = find_accounts(session, connection.name, kind="crm", ids=_needed(waiting, "company"))
+    deals = find_contracts(session, connection.name, deals=_needed(waiting, "deal"))
+    known = {"company": accounts.keys(), "deal": deals.keys()}
+    ready = [each for each in waiting if each.needs in known.get(each.needs_noun or "", ())]
+    return min((each.modified_at for each in ready), default=None)
+
+
+def _needed(waiting: Collection[RefusedThing], noun: str) -> list[str]:
+    return [each.needs for each in waiting if each.needs and each.needs_noun == noun]
+
+
+def list_waiting_renewals(session: Session, connection_id: int, *, needs: Collection[str]) -> dict[str, str]:
+    """Renewals that came before the deal that they name, one of `needs`: {renewal: the deal}."""
+    statement = select(SyncRefusal.external_id, SyncRefusal.needs).where(
+        SyncRefusal.connection_id == connection_id,
+        SyncRefusal.field == "renewal_of",
+        SyncRefusal.needs_noun == "deal",
+    )
+    wanted = set(needs)
+    return {own: other for own, other in session.execute(statement) if other in wanted}
+
+
+def list_reviews(session: Session, connection_id: int | None = None) -> tuple[Review, ...]:
+    """What waits for a person, of one connection or of all."""
+    columns = (getattr(SyncReview, name) for name in Review.__dataclass_fields__)
+    statement = select(*columns).where(SyncReview.decided_at.is_(None)).order_by(SyncReview.id)
+    if connection_id is not None:
+        statement = statement.where(SyncReview.connection_id == connection_id)
+    return tuple(
+        Review(row.id, row.connection_id, row.noun, tuple(row.gone), row.known, row.opened_at)
+        for row in session.execute(statement)
+    )
+
+
+def list_deal_ids(session: Session, system: str) -> set[str]:
+    """The deals of a system that are there, in any stage."""
+    statement = (
+        select(Deal.external_id)
+        .join(DealVersion, (DealVersion.deal_id == Deal.id) & DealVersion.superseded_change_id.is_(None))
+        .where(Deal.system == system)
+    )
+    return set(session.scalars(statement))
+
+
+def list_withdrawn_ids(session: Session, system: str) -> set[str]:
+    """The deals of a system that were there and are no more, without those that live on in others."""
+    in_force = (DealVersion.deal_id == Deal.id) & DealVersion.superseded_change_id.is_(None)
+    statement = (
+        select(Deal.external_id)
+        .outerjoin(DealVersion, in_force)
+        .where(Deal.system == system, Deal.merged_into_id.is_(None), DealVersion.id.is_(None))
+    )
+    return set(session.scalars(statement))

@@ -1,6 +1,6 @@
 """What the ledger must hold after any history of a CRM: replayed from its beginning, from the documents alone.
 
-Written from docs/import.md ("Terms and prices") and the words of the CRM's interface; nothing of the product is imported.
+Written from docs/import.md ("Terms and prices") and the words of the CRM's interface; nothing of the product is used.
 Slow and plain on purpose: fractions, dates counted by hand, no state kept between two questions.
 """
 

@@ -57,7 +57,7 @@ NEEDS: dict[str, set[str]] = {
         *("api.list_accounts", "api.show_account", "api.show_account_health", "api.show_account_retention"),
         *("api.show_retention", "api.show_current_model"),
         *("api.list_health_overrides", "api.judge_health_overrides", "api.list_pulses"),
-        *("api.list_health_trials", "api.show_health_trial"),
+        *("api.list_health_trials", "api.show_health_trial", "web.health_weights", "web.health_trial"),
     },
     "health:write": {
         *("api.set_health_override", "api.end_health_override", "api.undo_health_override", "api.give_pulse"),
@@ -96,6 +96,7 @@ NEEDS: dict[str, set[str]] = {
         *(f"web.settings_user_{act}" for act in ("role", "password", "deactivate", "reactivate")),
         *("api.list_tokens", "api.make_token", "api.end_token", "api.list_audit"),
         *("api.make_health_trial", "api.publish_health_trial"),
+        *("web.try_health_weights", "web.publish_health_weights", "web.restore_health_weights"),
         *("api.list_users", "api.make_user", "api.give_role", "api.set_password", "api.shut_out", "api.let_in"),
     },
 }

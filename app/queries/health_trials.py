@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from app.domain.features import Bools, FeatureTable
@@ -179,3 +179,39 @@ def list_weights(session: Session) -> list[WeightsVersion]:
         .limit(MOST_TRIALS)
     )
     return [WeightsVersion(*row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class FlippedAccount:
+    """An account that a trial would put into another band."""
+
+    id: int
+    name: str
+    segment: str | None
+    arr_minor: int | None
+    before: str
+    after: str
+
+
+def load_flipped(
+    session: Session, flipped: Sequence[Mapping[str, Any]], *, run: Run | None, today: date
+) -> list[FlippedAccount]:
+    """Those of a trial's flipped accounts that may be seen and were not merged away since, in their order."""
+    version = AccountVersion
+    of_run = and_(Score.account_id == version.account_id, Score.run_id == (run.id if run else None))
+    rows = session.execute(
+        select(version.account_id, version.name, version.segment, Score.arr_minor)
+        .outerjoin(Score, of_run)
+        .where(
+            version.account_id.in_([each["account_id"] for each in flipped]),
+            version.superseded_change_id.is_(None),
+            valid_on(version, today),
+            version.merged_into_id.is_(None),
+        )
+    )
+    known = {row.account_id: row for row in rows}
+    return [
+        FlippedAccount(*known[each["account_id"]], before=each["before"], after=each["after"])
+        for each in flipped
+        if each["account_id"] in known
+    ]

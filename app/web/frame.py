@@ -17,6 +17,7 @@ SETTINGS = (
     *("web.settings", "web.settings_account", "web.settings_users", "web.settings_user"),
     *("web.settings_tokens", "web.settings_token", "web.settings_audit"),
     *("web.webhooks", "web.create_webhook", "web.webhook", "web.change_webhook", "web.delivery", "web.replay"),
+    *("web.health_weights", "web.try_health_weights", "web.health_trial", "web.publish_health_weights"),
 )
 # Where a role's day begins; all others begin with the first page.
 HOMES = {"sales": "web.expansion", "finance": "web.accounts"}

@@ -14,6 +14,10 @@ SETTINGS_PAGES: tuple[tuple[LazyString, tuple[str, ...]], ...] = (
     (_l("Users"), ("web.settings_users", "web.settings_user")),
     (_l("Tokens"), ("web.settings_tokens", "web.settings_token")),
     (_l("Webhooks"), ("web.webhooks", "web.webhook")),
+    (
+        _l("Health weights"),
+        ("web.health_weights", "web.try_health_weights", "web.health_trial", "web.publish_health_weights"),
+    ),
     (_l("Audit"), ("web.settings_audit",)),
 )
 

@@ -1,6 +1,14 @@
 """The addresses of Settings: a flat list."""
 
-from app.web import settings_account, settings_audit, settings_nav, settings_tokens, settings_users
+from app.web import (
+    health_trial,
+    health_weights,
+    settings_account,
+    settings_audit,
+    settings_nav,
+    settings_tokens,
+    settings_users,
+)
 
 ROUTES = (
     ("/settings", "settings", settings_nav.go_to_settings, ("GET",)),
@@ -13,6 +21,16 @@ ROUTES = (
     ("/settings/users/<id:user_id>/reactivate", "settings_user_reactivate", settings_users.let_in, ("POST",)),
     ("/settings/tokens", "settings_tokens", settings_tokens.show_tokens, ("GET", "POST")),
     ("/settings/tokens/<id:token_id>", "settings_token", settings_tokens.show_token, ("GET", "POST")),
+    ("/settings/health-weights", "health_weights", health_weights.show_health_weights, ("GET",)),
+    ("/settings/health-weights", "try_health_weights", health_weights.try_weights, ("POST",)),
+    ("/settings/health-weights/restore", "restore_health_weights", health_weights.restore_health_weights, ("POST",)),
+    ("/settings/health-weights/<id:trial_id>", "health_trial", health_trial.show_health_trial, ("GET",)),
+    (
+        "/settings/health-weights/<id:trial_id>",
+        "publish_health_weights",
+        health_trial.publish_health_weights,
+        ("POST",),
+    ),
     ("/settings/audit", "settings_audit", settings_audit.show_audit, ("GET",)),
     ("/settings/audit.csv", "settings_audit_csv", settings_audit.download_audit, ("GET",)),
 )

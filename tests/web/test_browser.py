@@ -28,7 +28,7 @@ FLAGS = (
 PATHS = (
     *("/today?whose=all", "/accounts", "/accounts/1", "/expansion", "/expansion/1", "/retention", "/model", "/feeds"),
     *("/settings/webhooks", "/settings/account", "/settings/users", "/settings/users/1", "/settings/tokens"),
-    "/settings/audit",
+    *("/settings/audit", "/settings/health-weights"),
 )
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,13 @@ def observe_spells(facts: Facts, *, as_of: date, tracked_from: date | None) -> O
     )
 
 
-def estimate_curves(observed: Observed, labels: NDArray[Any]) -> dict[str, SurvivalCurve]:
+class ByAccount(Protocol):
+    """Labels of accounts."""
+
+    def __getitem__(self, accounts: Ints, /) -> NDArray[Any]: ...
+
+
+def estimate_curves(observed: Observed, labels: ByAccount) -> dict[str, SurvivalCurve]:
     """One curve for each label; `labels` is by account."""
     return estimate_survival_by_group(
         observed.duration_months,

@@ -80,8 +80,8 @@ def _fit_defaults(night: Night, *, why: str) -> dict[str, Any]:
 
 
 def _evaluate(night: Night) -> Evaluation:
-    as_of, facts = night.run.as_of, draw_accounts(night.facts, most=MOST_ACCOUNTS)
-    first_on = tracked_from(night.facts, night)
+    as_of, facts = night.run.as_of, draw_accounts(night.panel, most=MOST_ACCOUNTS)
+    first_on = tracked_from(night.everyone, night)
     origins = list_origins(as_of, first_on)
     n, grids = len(facts.account_ids), [as_of, *origins]
     landmarks = [training_landmarks(day, min(first_on, day), n_accounts=n) for day in grids]
@@ -95,7 +95,7 @@ def _evaluate(night: Night) -> Evaluation:
             [each.year for day, each in look_backs.items() if counts_for_gate(day, as_of, tracked_from=first_on)]
         ),
         inputs=_measure_inputs(past, landmarks[0], as_of=as_of),
-        share=n / max(1, len(night.facts.account_ids)),
+        share=n / max(1, len(night.everyone.account_ids)),
     )
 
 

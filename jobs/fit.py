@@ -6,12 +6,14 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
+import numpy as np
 from sqlalchemy.orm import Session
 
 from app.db import reading
+from app.domain.backtest import rank_accounts
 from app.domain.feature_catalog import feature_specs
 from app.domain.feature_table import build_features
-from app.domain.features import Facts
+from app.domain.features import Facts, Floats
 from app.domain.hazard_guards import SurvivalGap, compare_with_kaplan_meier, pool_gaps
 from app.domain.health import list_drivers
 from app.domain.survival import (
@@ -19,6 +21,7 @@ from app.domain.survival import (
     HazardModel,
     decide_basis,
     fit_hazard,
+    take_rows,
     training_landmarks,
 )
 from app.models.scores import ModelRun, PublishedRun
@@ -69,7 +72,7 @@ def fit_churn(night: Night, _results: Mapping[str, Result]) -> Write:
     is, the step that publishes keeps that.
     """
     fitted = fit_night(night)
-    basis = decide_basis(fitted.model, night.facts.spells) if len(night.facts.account_ids) else "not_applicable"
+    basis = decide_basis(fitted.model, night.everyone.spells) if len(night.everyone.account_ids) else "not_applicable"
     why = basis
     if basis == "account" and not fitted.is_acceptable and not _is_anything_published(night):
         fitted, basis, why = fit_night(night, defaults_only=True), "prior", "guarded"
@@ -96,19 +99,43 @@ def fit_churn(night: Night, _results: Mapping[str, Result]) -> Write:
 
 def fit_night(night: Night, *, defaults_only: bool = False) -> Fitted:
     """The hazard as of the night's date; with `defaults_only` its intercept alone, at the default weights."""
-    facts, as_of = night.facts, night.run.as_of
-    options = FitOptions(as_of=as_of, tracked_from=tracked_from(facts, night), defaults_only=defaults_only)
-    table = build_features(facts, training_landmarks(as_of, options.tracked_from, n_accounts=len(facts.account_ids)))
-    model = fit_hazard(table, facts.spells, specs=feature_specs(facts), options=options)
-    return Fitted(model, compare_with_kaplan_meier(model, table, spells=facts.spells))
+    everyone, as_of = night.everyone, night.run.as_of
+    options = FitOptions(as_of=as_of, tracked_from=tracked_from(everyone, night), defaults_only=defaults_only)
+    landmarks = training_landmarks(as_of, options.tracked_from, n_accounts=len(everyone.account_ids))
+    drawn = draw_learned(everyone, panel=night.panel_accounts)
+    facts = night.gather(drawn > 0)
+    company = night.company_at(np.concatenate([landmarks, night.landmark]))
+    table = build_features(facts, landmarks, company=company)
+    model = fit_hazard(table, facts.spells, specs=feature_specs(facts), options=options, drawn=drawn[drawn > 0])
+    of_panel = np.isin(facts.account_ids, night.panel.account_ids)
+    panel_rows = take_rows(table, np.flatnonzero(of_panel[table.account]))
+    return Fitted(model, compare_with_kaplan_meier(model, panel_rows, spells=facts.spells))
+
+
+def draw_learned(everyone: Facts, *, panel: int) -> Floats:
+    """With what probability each account is learned from, 0 for those that are not: the panel and, of the accounts
+    that churned, as many again as the panel has. Of a company of no more accounts all are.
+    """
+    size, spells = len(everyone.account_ids), everyone.spells
+    if size <= panel:
+        return np.ones(size)
+    churned = np.zeros(size, dtype=bool)
+    churned[spells.account[spells.churned]] = True
+    rank = rank_accounts(everyone.account_ids)
+    drawn = np.zeros(size)
+    for kind, first in ((churned, np.argsort(rank[churned], kind="stable")), (~churned, None)):
+        members = np.flatnonzero(kind)
+        kept = members[first[:panel]] if first is not None else members[rank[members] < panel]
+        drawn[kept] = len(kept) / max(1, len(members))
+    return drawn
 
 
 def describe_fit(night: Night, fitted: Fitted, *, basis: str, why: str) -> dict[str, Any]:
     """The columns of a run that say what was fitted; `why` is a key of `REASONS`."""
-    model, all_churns = fitted.model, int(night.facts.spells.churned.sum())
+    model, all_churns = fitted.model, int(night.everyone.spells.churned.sum())
     churns = model.n_churns if basis != "segment" else all_churns
     reason = REASONS[why].format(churns=churns, months=model.account_months)
-    if basis in {"account", "prior"} and (others := all_churns - churns):
+    if basis in {"account", "prior"} and (others := all_churns - churns) > 0:
         reason += OTHER_CHURNS.format(others=others)
     document = model.to_json()
     return {

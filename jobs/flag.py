@@ -78,7 +78,7 @@ def find_opportunities(session: Session, night: Night, *, run: Run) -> tuple[Fin
     is_open = np.array([reason is None for reason in reasons], dtype=np.bool_)
     open_to = accounts[is_open]
     catalog = Catalog(known, load_offers(session, known), lines)
-    learned = learn_upsell(night.facts, as_of=known.as_of, run_id=run.id)
+    learned = learn_upsell(night.panel, tonight=night.seat_facts, as_of=known.as_of, run_id=run.id)
     found = find_upsell(session, night, open_to=open_to, learned=learned)
     choice = study_rankers(catalog)
     found += find_cross_sell(catalog, standing=standing, open_to=open_to, choice=choice)

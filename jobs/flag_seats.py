@@ -62,9 +62,12 @@ class Learned:
         }
 
 
-def learn_upsell(facts: Facts, *, as_of: date, run_id: int) -> Learned:
-    """Fit on landmarks every three months back, and judge the fits of the two half years before."""
-    sample = draw_accounts(facts, most=MOST_ACCOUNTS)
+def learn_upsell(panel: Facts, *, tonight: Facts, as_of: date, run_id: int) -> Learned:
+    """Fit on landmarks every three months back, and judge the fits of the two half years before.
+
+    The past is that of the `panel`; `tonight` are the facts of the last year of all accounts.
+    """
+    sample = draw_accounts(panel, most=MOST_ACCOUNTS)
     landmarks = [add_months(as_of, -STEP_MONTHS * n) for n in range(1, LANDMARKS + 1)]
     past = {landmark: describe_landmark(sample, landmark, as_of=as_of) for landmark in landmarks}
     results = []
@@ -75,7 +78,7 @@ def learn_upsell(facts: Facts, *, as_of: date, run_id: int) -> Learned:
         if hazard is not None:
             results.append(judge_upsell(hazard, past[origin]))
     hazard = fit_upsell(list(past.values())) if _is_level_right(results) else None
-    return Learned(run_id, hazard, tuple(results), describe_landmark(facts, as_of, as_of=as_of), facts.account_ids)
+    return Learned(run_id, hazard, tuple(results), describe_landmark(tonight, as_of, as_of=as_of), tonight.account_ids)
 
 
 def _is_level_right(results: list[UpsellResult]) -> bool:

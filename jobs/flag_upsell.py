@@ -52,7 +52,7 @@ class Measured:
 def find_upsell(session: Session, night: Night, *, open_to: Ints, learned: Learned) -> list[Finding]:
     """A finding for each of the accounts `open_to` (sorted ids) whose seats fill up."""
     known = night.known
-    measured = measure_seats(session, known, facts=night.facts)
+    measured = measure_seats(session, known, facts=night.seat_facts)
     measured = measured.take(np.flatnonzero(np.isin(measured.account_id, open_to)))
     pressure = measure_pressure(measured.use)
     words = seat_likelihood(pressure)
@@ -60,9 +60,9 @@ def find_upsell(session: Session, night: Night, *, open_to: Ints, learned: Learn
     rates = load_rates(session, known_at=known.known_at)
     quantity = seats_to_add(measured.use, pressure)
     chances = learned.chances(session, measured.account_id[rows])
-    found = []
+    found, lines = [], night.lines_of(measured.account_id[rows])
     for row in rows:
-        sold = _main_product(night.lines[int(measured.account_id[row])], known=known, rates=rates)
+        sold = _main_product(lines[int(measured.account_id[row])], known=known, rates=rates)
         if sold is None:
             continue
         amount = seats_worth(sold.arr_minor, sold.seats, quantity=int(quantity[row]))

@@ -44,7 +44,7 @@ def _follow_up(session: Session, night: Night) -> Iterator[dict[str, Any]]:
         asked = np.flatnonzero(curves[:, -1] > 0)  # a curve ends at 0 where a notice ends it: that is no forecast
         account_ids = np.array([row.account_id for row in rows], dtype=np.int64)[asked]
         probability = 1.0 - curves[asked, elapsed - 1].astype(np.float64)
-        found = follow_up(night.facts, account_ids, probability=probability, said_on=run.as_of, months=elapsed)
+        found = follow_up(night.everyone, account_ids, probability=probability, said_on=run.as_of, months=elapsed)
         if found is not None:
             yield asdict(found) | {"run_id": run.id, "as_of": run.as_of.isoformat()}
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from app.domain.causes import CAUSES, HORIZONS_MONTHS, cause_shares
 from app.domain.features import Bools, FeatureTable, Floats
-from app.domain.hazard_draws import N_DRAWS, Groups, expected_draws
+from app.domain.hazard_draws import N_DRAWS, Groups
 from app.domain.hazard_guards import find_broken_curves
 from app.domain.kaplan_meier import SurvivalCurve
 from app.domain.leaving import end_causes, end_retention, end_survival, is_leaving, without_doubt
@@ -75,7 +75,7 @@ def forecast_by_segment(
     as_of: date,
     churns: Ints | None = None,
 ) -> Forecast:
-    """Everyone's curve is that of their segment from their tenure on, but for a notice; `segment` is by account.
+    """Everyone's curve is that of their segment from their tenure on, but for a notice; `segment` is by row.
 
     `churns`, how many left for each cause, says what share of the probability is each one's.
     """
@@ -84,7 +84,7 @@ def forecast_by_segment(
     shares = cause_shares(np.zeros(len(CAUSES), dtype=np.int64) if churns is None else churns)
     survival, sd, supported = conditional_survival(
         [_life_table(curves[name]) for name in names],
-        table_of=np.array([names.index(label) for label in segment[table.account]], dtype=np.int64),
+        table_of=np.array([names.index(label) for label in segment], dtype=np.int64),
         tenure_months=tenure,
         months=FORECAST_MONTHS,
     )
@@ -107,11 +107,11 @@ def _life_table(curve: SurvivalCurve) -> Any:
     return life_table(curve.at(months), curve.at_risk(months[1:]))
 
 
-def draws_by_hazard(
-    model: HazardModel, table: FeatureTable, *, cuts: Sequence[Groups], forecast: Forecast
-) -> list[Floats]:
-    """Joint posterior draws (draws x groups x months) of the groups' revenue, for each cut."""
-    return expected_draws(model, table, cuts=cuts, retention=forecast.retention, seed=SEED)
+def join_forecasts(parts: Sequence[Forecast]) -> Forecast:
+    """The forecasts of several tables as of one."""
+    columns = [name for name in Forecast.__slots__ if name != "n_broken"]
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in columns}
+    return Forecast(**joined, n_broken=sum(part.n_broken for part in parts))
 
 
 def draws_by_segment(forecast: Forecast, *, cuts: Sequence[Groups], segment: NDArray[Any]) -> list[Floats]:

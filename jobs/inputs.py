@@ -6,19 +6,24 @@ from typing import Any
 
 import numpy as np
 
-from app.domain.feature_company import observe_company
 from app.domain.feature_inputs import Input, describe_inputs
-from jobs.scoring import Scoring
+from app.domain.months import Ints
+from jobs.scoring import ScoredPart, Scoring
 
 
-def list_inputs(scoring: Scoring) -> tuple[Input, ...]:
-    """Each input with its feed, its last fact and for how many of the scored accounts it is known."""
-    table, night = scoring.table, scoring.night
-    known = np.isfinite(table.values) & ~scoring.held
-    share = known.mean(axis=0) if len(known) else np.zeros(len(table.names))
-    company = observe_company(night.facts, night.landmark)
-    known_share = dict(zip(table.names, share.tolist(), strict=True))
-    return describe_inputs(scoring.model.specs, company=company, known_share=known_share, as_of=night.run.as_of)
+def count_known(part: ScoredPart) -> Ints:
+    """For how many of the scored accounts of a part each feature is known."""
+    known: Ints = (np.isfinite(part.table.values) & ~part.held).sum(axis=0)
+    return known
+
+
+def list_inputs(scoring: Scoring, known: Ints) -> tuple[Input, ...]:
+    """Each input with its feed, its last fact and for how many of the scored accounts it is `known`."""
+    night, specs = scoring.night, scoring.model.specs
+    share = known / max(1, len(scoring.live))
+    known_share = {spec.name: value for spec, value in zip(specs, share.tolist(), strict=True)}
+    company = night.company_at(night.landmark)
+    return describe_inputs(specs, company=company, known_share=known_share, as_of=night.run.as_of)
 
 
 def report_inputs(report: Mapping[str, Any], inputs: tuple[Input, ...]) -> dict[str, Any]:

@@ -136,7 +136,7 @@ class LookBack:
         curves = estimate_curves(observed, kind)
         if not set(kind[self.scored.account]) <= set(curves):
             return np.full((len(self.scored.account), MONTHS_OF_A_YEAR), np.nan)
-        made = forecast_by_segment(self.scored, curves, segment=kind, as_of=origin)
+        made = forecast_by_segment(self.scored, curves, segment=kind[self.scored.account], as_of=origin)
         return 1.0 - made.survival[:, :MONTHS_OF_A_YEAR]
 
     def _contracts(self) -> list[str]:

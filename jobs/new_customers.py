@@ -22,7 +22,7 @@ from app.domain.money import minor_digits
 from app.domain.months import MONTHS_OF_A_YEAR, Ints, add_months_to_days, whole_months_between
 from app.domain.survival import FORECAST_MONTHS, take_rows
 from app.models.scores import NewCustomers
-from jobs.forecast import SEED, Forecast, draws_by_segment, forecast_by_hazard, forecast_by_segment
+from jobs.forecast import SEED, Forecast, draws_by_segment
 from jobs.scoring import SEGMENT, Scoring
 
 CUTS = ("all", "segment", "channel")
@@ -79,27 +79,28 @@ def new_customer_rows(scoring: Scoring) -> tuple[type[NewCustomers], list[Row]]:
 
 def _count_beginnings(scoring: Scoring) -> dict[str, dict[str, Counter[str]]]:
     """By cut and group, how many accounts began for the first time in each of the latest calendar months."""
-    spells, today = scoring.night.facts.spells, np.datetime64(scoring.night.run.as_of, "M")
+    spells, today = scoring.night.everyone.spells, np.datetime64(scoring.night.run.as_of, "M")
     month = spells.started_on.astype("datetime64[M]")
     first = np.flatnonzero((spells.number == 1) & (month >= today - MONTHS_COUNTED) & (month <= today))
     began: dict[str, dict[str, Counter[str]]] = {cut: {} for cut in CUTS}
-    for account, when in zip(spells.account[first].tolist(), month[first].astype(str).tolist(), strict=True):
+    named = {cut: scoring.page.labels[cut][spells.account[first]] for cut in CUTS}
+    for account, when in enumerate(month[first].astype(str).tolist()):
         for cut in CUTS:
-            began[cut].setdefault(str(scoring.labels[cut][account]), Counter())[when] += 1
+            began[cut].setdefault(str(named[cut][account]), Counter())[when] += 1
     return began
 
 
 def _find_newcomers(scoring: Scoring) -> _Newcomers:
     as_of, settings = scoring.night.run.as_of, scoring.night.known.settings
-    facts = draw_accounts(scoring.night.facts, most=MOST_ACCOUNTS)
+    facts = draw_accounts(scoring.night.panel, most=MOST_ACCOUNTS)
     table = set_back(_first_months(facts, as_of), as_of=as_of)
-    position = np.searchsorted(scoring.night.facts.account_ids, facts.account_ids[table.account])
+    position = np.searchsorted(scoring.night.everyone.account_ids, facts.account_ids[table.account])
     table = replace(table, account=position)
-    labels = {cut: scoring.labels[cut][position] for cut in CUTS}
+    labels = {cut: scoring.page.labels[cut][position] for cut in CUTS}
     return _Newcomers(
         scoring=scoring,
         table=table,
-        forecast=_forecast(scoring, table),
+        forecast=scoring.forecast(table),
         labels=labels,
         mrr=table.mrr * 10.0 ** minor_digits(settings.reporting_currency),
         drift=scoring.account_drift[position],
@@ -128,13 +129,6 @@ def set_back(table: FeatureTable, *, as_of: date) -> FeatureTable:
         renewal_on=np.where(np.isnat(table.renewal_on), _NAT, term_ends_on),
         committed_until=np.where(np.isnat(table.committed_until), _NAT, term_ends_on),
     )
-
-
-def _forecast(scoring: Scoring, table: FeatureTable) -> Forecast:
-    if scoring.basis != SEGMENT:
-        return forecast_by_hazard(scoring.model, table)
-    as_of, labels = scoring.night.run.as_of, scoring.labels[SEGMENT]
-    return forecast_by_segment(table, scoring.curves(SEGMENT), segment=labels, as_of=as_of)
 
 
 def _mean_curves(newcomers: _Newcomers, groups: Groups) -> dict[str, Floats]:

@@ -5,13 +5,13 @@ who left. Nothing here knows how the forecast was made.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from typing import Any
 
 import numpy as np
 
 from app.domain import calibration
+from app.domain.fact_tables import keep_accounts
 from app.domain.features import Bools, Facts, Floats, Spells
 from app.domain.hazard_clock import month_offsets, months_before
 from app.domain.months import MONTHS_OF_A_YEAR, Days, Ints, add_months
@@ -316,12 +316,6 @@ def rewind_spells(spells: Spells, *, origin: date, grace_days: int) -> Spells:
     return replace(spells, ended_on=ended_on, churned=spells.churned & is_settled)
 
 
-OF_ACCOUNTS = (
-    *("spells", "lines", "attributes", "usage", "milestones"),
-    *("tickets", "surveys", "touches", "trainings", "invoices"),
-)
-
-
 def draw_accounts(facts: Facts, *, most: int) -> Facts:
     """The facts of the `most` accounts that come first by a hash of their ids; of all where there are no more.
 
@@ -336,16 +330,3 @@ def rank_accounts(account_ids: Ints) -> Ints:
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
     return rank
-
-
-def keep_accounts(facts: Facts, kept: Bools) -> Facts:
-    """The facts of the accounts that are `kept`."""
-    position = np.cumsum(kept) - 1
-    parts: dict[str, Any] = {name: _take(getattr(facts, name), kept=kept, position=position) for name in OF_ACCOUNTS}
-    return replace(facts, account_ids=facts.account_ids[kept], **parts)
-
-
-def _take(part: Any, *, kept: Bools, position: Ints) -> Any:
-    rows = kept[part.account]
-    columns = {field.name: getattr(part, field.name)[rows] for field in fields(part)}
-    return replace(part, **(columns | {"account": position[columns["account"]]}))

@@ -41,8 +41,7 @@ def survivor_growth(facts: Facts, *, as_of: date, tracked_from: date) -> Survivo
     return SurvivorGrowth(account=facts.spells.account[spell[1:][stayed]], log_change=(level[1:] - level[:-1])[stayed])
 
 
-def segment_drift(facts: Facts, *, segment: Ints, n_segments: int, as_of: date, tracked_from: date) -> Floats:
+def segment_drift(growth: SurvivorGrowth, *, segment: Ints, n_segments: int) -> Floats:
     """The monthly drift mu of each segment (`ltv.expansion_drift`); `segment` (n accounts) is of today."""
-    growth = survivor_growth(facts, as_of=as_of, tracked_from=tracked_from)
     months = np.full(len(growth.account), float(WINDOW_MONTHS))
     return expansion_drift(growth.log_change, months, segment=segment[growth.account], n_segments=n_segments)

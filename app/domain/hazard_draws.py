@@ -86,19 +86,40 @@ def expected_draws(
     Groups of fewer are drawn whole, and not moved.
     """
     rows, share = sample_accounts(table.account, cuts)
+    sample = Sampled(take_rows(table, rows), share, retention[rows])
+    fitted = [sum_by_group(cut, retention) for cut in cuts] if len(rows) < len(table.account) else None
+    own = [Groups(cut.group[rows], cut.weight[rows], cut.n_groups) for cut in cuts]
+    return sampled_draws(model, sample, cuts=own, fitted=fitted, seed=seed)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sampled:
+    """Accounts by which groups are drawn (`sample_accounts`): with what probability each was taken, and fitted R."""
+
+    table: FeatureTable
+    share: Floats
+    retention: Floats
+
+
+def sampled_draws(
+    model: HazardModel, sample: Sampled, *, cuts: Sequence[Groups], fitted: Sequence[Floats] | None, seed: int
+) -> list[Floats]:
+    """`expected_draws` from the sampled accounts alone, cut by `cuts`; `fitted` are the groups' own sums of weight x R
+    (groups x months), None where everyone was sampled.
+    """
+    table, share = sample.table, sample.share
     drawn = _draw_model(model, n_draws=N_DRAWS, seed=seed)
-    sampled = [Groups(cut.group[rows], cut.weight[rows] / share, cut.n_groups) for cut in cuts]
+    sampled = [Groups(cut.group, cut.weight / share, cut.n_groups) for cut in cuts]
     sums = [np.zeros((cut.n_groups, FORECAST_MONTHS, N_DRAWS)) for cut in cuts]
-    for chunk in row_chunks(len(rows)):
-        own = _draw_lasting(table.account[rows[chunk]], n_draws=N_DRAWS, seed=seed) * np.sqrt(share[chunk])[:, None]
-        for part, kept in _draw_retention(model, take_rows(table, rows[chunk]), drawn=drawn, own=own):
-            for i, sample in enumerate(sampled):
-                sums[i] += np.tensordot(_members(sample, chunk[part]), kept, axes=1)
-    if len(rows) < len(table.account):
-        for i, sample in enumerate(sampled):
-            sampled_sum, fitted = sum_by_group(sample, retention[rows]), sum_by_group(cuts[i], retention)
-            ratio = np.divide(fitted, sampled_sum, out=np.ones(fitted.shape), where=sampled_sum > 0)
-            sums[i] *= ratio[:, :, None]
+    for chunk in row_chunks(len(share)):
+        own = _draw_lasting(table.account[chunk], n_draws=N_DRAWS, seed=seed) * np.sqrt(share[chunk])[:, None]
+        for part, kept in _draw_retention(model, take_rows(table, chunk), drawn=drawn, own=own):
+            for i, group in enumerate(sampled):
+                sums[i] += np.tensordot(_members(group, chunk[part]), kept, axes=1)
+    for i, whole in enumerate(fitted or ()):
+        sampled_sum = sum_by_group(sampled[i], sample.retention)
+        ratio = np.divide(whole, sampled_sum, out=np.ones(whole.shape), where=sampled_sum > 0)
+        sums[i] *= ratio[:, :, None]
     return [total.transpose(2, 0, 1) for total in sums]
 
 

@@ -26,7 +26,7 @@ from app.domain.hazard_map import (
     widen_for_sampling,
 )
 from app.domain.hazard_model import CONTRACT, IDLE, ONE, RENEWAL, FitOptions, HazardModel, standardise, term_mask
-from app.domain.hazard_rows import TrainingRows, build_training_rows, last_supported_tenure, take_rows
+from app.domain.hazard_rows import TrainingRows, build_training_rows, last_supported_tenure, take_rows, weigh_up
 from app.domain.lasting_spread import Forecasts, LastingSpread, estimate_spread
 from app.domain.months import Ints
 from app.domain.renewal_tail import count_groups, fit_tail, renewal_numbers, tail_groups
@@ -39,13 +39,19 @@ INTERCEPT_SD = 2.0  # worth about half a churn: with none at all the hazard stay
 
 
 def fit_hazard(
-    table: FeatureTable, spells: Spells, *, specs: tuple[FeatureSpec, ...], options: FitOptions
+    table: FeatureTable,
+    spells: Spells,
+    *,
+    specs: tuple[FeatureSpec, ...],
+    options: FitOptions,
+    drawn: Floats | None = None,
 ) -> HazardModel:
     """The posterior modes and Laplace covariances of the hazard, from the rows of all landmarks.
 
     `table` holds the features at the landmarks (`training_landmarks`), `spells` all spells; rows at or
     after `as_of` or before `tracked_from` are left out. Any number of accounts and churns will do,
-    none included: with 0 or 1 churn `basis` is `prior`. The order of rows does not matter.
+    none included: with 0 or 1 churn `basis` is `prior`. The order of rows does not matter. `drawn`, by
+    account, is the probability with which it was drawn from all of its kind, that with a churn or without.
     ValueError where names and specs differ or a landmark is off the grid; FitDidNotConvergeError.
     """
     if table.names != tuple(spec.name for spec in specs):
@@ -55,6 +61,7 @@ def fit_hazard(
         table, spells, as_of=options.as_of, tracked_from=options.tracked_from, horizon_months=horizon
     )
     cases = take_rows(table, rows.table_row)
+    rows = rows if drawn is None else weigh_up(rows, drawn[cases.account])
     clock = build_clock(cases, as_of=options.as_of, months=horizon)
     mean, sd = _feature_moments(cases.values, rows.weight.sum(axis=1))
     problem = Problem(

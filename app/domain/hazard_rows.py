@@ -72,6 +72,13 @@ def take_rows(table: FeatureTable, rows: Ints) -> FeatureTable:
     return replace(table, **columns)
 
 
+def weigh_up(rows: TrainingRows, drawn: Floats) -> TrainingRows:
+    """The rows as of all accounts, where each case's was `drawn` with a probability: one of all that churned."""
+    of_churned = float(drawn[rows.event_month > 0].min(initial=1.0))
+    churns = np.rint(rows.churns / of_churned).astype(np.int64)
+    return replace(rows, weight=rows.weight / drawn[:, None], share=rows.share * drawn, churns=churns)
+
+
 def last_supported_tenure(rows: TrainingRows, tenure_months: Ints) -> int:
     """The longest tenure, in months, at which at least 10 spells were at risk in the rows; 0 if none was."""
     if not len(rows.spell):

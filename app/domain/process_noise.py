@@ -23,13 +23,19 @@ def process_covariances(account: Ints, groups: Groups, *, retention: Floats) -> 
     Rows are those of `groups`; of a group of more than some 1,000 a sample is counted, each with its share.
     """
     rows, share = sample_accounts(account, [groups], fewest=FEWEST_COUNTED)
+    counted = Groups(groups.group[rows], groups.weight[rows], groups.n_groups)
+    return count_covariances(counted, share, retention=retention[rows])
+
+
+def count_covariances(groups: Groups, share: Floats, *, retention: Floats) -> Floats:
+    """`process_covariances` from accounts of which each was sampled with a probability of `share`."""
     months = np.arange(retention.shape[1])
     later = np.maximum(months[:, None], months[None, :])
     result = np.zeros((groups.n_groups, len(months), len(months)))
     for group in range(groups.n_groups):
-        own = groups.group[rows] == group
-        kept = retention[rows[own]]
-        weight = groups.weight[rows[own]] ** 2 / share[own]
+        own = groups.group == group
+        kept = retention[own]
+        weight = groups.weight[own] ** 2 / share[own]
         result[group] = (weight @ kept)[later] - (kept * weight[:, None]).T @ kept
     return result
 

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from app.domain.contracts import ONE_DAY, ChurnNotice, ContractLine, EndedBy, LineKind, LineLife, line_lives
 from app.models.contracts import ChurnNotice as NoticeRow
@@ -16,7 +17,7 @@ from app.models.contracts import Contract, ContractLineVersion, ContractVersion
 from app.models.contracts import ContractLine as LineRow
 from app.models.deals import DealVersion
 from app.models.products import ProductVersion
-from app.queries.known import in_force, replacements, valid_on
+from app.queries.known import Between, in_force, of_accounts, replacements, valid_on
 
 Found = Any  # a row of `_line_rows`
 
@@ -104,12 +105,18 @@ LinesByAccount = Mapping[int, Sequence[RecurringLine]]
 
 
 def load_recurring_lines(
-    session: Session, *, known_at: datetime, grace_days: int, account_ids: Sequence[int] | None = None
+    session: Session,
+    *,
+    known_at: datetime,
+    grace_days: int,
+    account_ids: Sequence[int] | None = None,
+    between: Between | None = None,
 ) -> dict[int, list[RecurringLine]]:
-    """The paid recurring lines by account, as known at `known_at`; of the given accounts, or of all."""
-    rows = _line_rows(session, known_at, account_ids=account_ids)
+    """The paid recurring lines by account, as known at `known_at`; of the given accounts, those between, or of all."""
+    wanted = partial(_is_wanted, account_ids=account_ids, between=between)
+    rows = _line_rows(session, known_at, is_wanted=wanted(ContractLineVersion.account_id))
     renewed = _renewed_lines(rows)
-    notices = _notices(session, known_at, account_ids=account_ids)
+    notices = _notices(session, known_at, is_wanted=wanted(NoticeRow.account_id))
     by_account: dict[int, list[Found]] = defaultdict(list)
     for row in rows:
         by_account[row.account_id].append(row)
@@ -119,12 +126,20 @@ def load_recurring_lines(
     }
 
 
-def load_known_lines(session: Session, lines: Sequence[RecurringLine], *, known_at: datetime) -> list[KnownLine]:
+def _is_wanted(
+    column: InstrumentedAttribute[int], *, account_ids: Sequence[int] | None, between: Between | None
+) -> ColumnElement[bool]:
+    return of_accounts(column, between) if account_ids is None else column.in_(account_ids)
+
+
+def load_known_lines(
+    session: Session, lines: Sequence[RecurringLine], *, known_at: datetime, between: Between | None = None
+) -> list[KnownLine]:
     """What was known of paid recurring lines at any time: as they are now, and their earlier versions.
 
     A line that another one ended is known to end there only since that one was known.
     """
-    every = [*(line.as_known for line in lines), *_replaced_lines(session, known_at)]
+    every = [*(line.as_known for line in lines), *_replaced_lines(session, known_at, between=between)]
     known_since: dict[int, datetime] = {}
     for each in every:
         known_since[each.line_id] = min(each.available_at, known_since.get(each.line_id, each.available_at))
@@ -148,13 +163,15 @@ def _cut_by_renewal(known: KnownLine, renewal: tuple[date, datetime] | None) -> 
     yield replace(known, stops_on=stops_on, available_at=max(known.available_at, ended_at))
 
 
-def _replaced_lines(session: Session, known_at: datetime) -> list[KnownLine]:
+def _replaced_lines(session: Session, known_at: datetime, *, between: Between | None) -> list[KnownLine]:
     """Earlier versions: what could be known of a line before the one now in force.
 
     Of a line that was withdrawn there are none: it is taken to be an error that never stood.
     """
     line, version, present = ContractLineVersion, aliased(ContractLineVersion), aliased(ContractLineVersion)
-    replaced = replacements(version, version.contract_line_id, known_at=known_at)
+    owned = select(line.contract_line_id).where(of_accounts(line.account_id, between))  # at any time
+    among = None if between is None else version.contract_line_id.in_(owned)
+    replaced = replacements(version, version.contract_line_id, known_at=known_at, among=among)
     standing = select(present.contract_line_id).where(in_force(present, known_at))
     statement = (
         _with_terms(select(*LINE_COLUMNS, replaced.c.replaced_at).join(replaced, replaced.c.id == line.id), known_at)
@@ -184,15 +201,13 @@ def _stops_on(ends_on: date | None) -> date | None:
     return None if ends_on is None else ends_on + ONE_DAY
 
 
-def _line_rows(session: Session, known_at: datetime, *, account_ids: Sequence[int] | None) -> Sequence[Found]:
+def _line_rows(session: Session, known_at: datetime, *, is_wanted: ColumnElement[bool]) -> Sequence[Found]:
     line = ContractLineVersion
     statement = (
         _with_terms(select(*LINE_COLUMNS), known_at)
-        .where(in_force(line, known_at))
+        .where(in_force(line, known_at), is_wanted)
         .order_by(line.account_id, line.contract_line_id)
     )
-    if account_ids is not None:
-        statement = statement.where(line.account_id.in_(account_ids))
     return session.execute(statement).all()
 
 
@@ -230,13 +245,11 @@ def _offer(row: Found) -> str:
 
 
 def _notices(
-    session: Session, known_at: datetime, *, account_ids: Sequence[int] | None
+    session: Session, known_at: datetime, *, is_wanted: ColumnElement[bool]
 ) -> Mapping[int, list[ChurnNotice]]:
     row = NoticeRow
     columns = (row.account_id, row.id, row.effective_on, row.occurred_on, row.contract_line_id, row.cause)
-    statement = select(*columns).where(in_force(row, known_at)).order_by(row.account_id, row.id)
-    if account_ids is not None:
-        statement = statement.where(NoticeRow.account_id.in_(account_ids))
+    statement = select(*columns).where(in_force(row, known_at), is_wanted).order_by(row.account_id, row.id)
     found: dict[int, list[ChurnNotice]] = defaultdict(list)
     for account_id, key, effective_on, given_on, line, cause in session.execute(statement):
         found[account_id].append(ChurnNotice(key, effective_on, given_on, line=line, cause=cause))

@@ -23,7 +23,7 @@ from app.queries.columns import NAT
 from app.queries.contract_lines import LinesByAccount, load_recurring_lines
 from app.queries.facts import Known
 from app.queries.fx import load_rates
-from app.queries.known import in_force
+from app.queries.known import Between, in_force, of_accounts
 from app.queries.settings import CompanySettings
 
 MARGIN = "gross_margin"
@@ -62,20 +62,19 @@ def load_earned(
     known: Known,
     *,
     lines: LinesByAccount | None = None,
-    account_id: int | None = None,
+    between: Between | None = None,
     gross_margin: Decimal | None = None,
 ) -> dict[int, int]:
     """Gross margin earned before `known.as_of` by account, in minor units of the reporting currency.
 
-    Of all accounts with won lines, or of one; `lines` are the recurring ones where they were read already. Margins
-    are those in force at the time, or the one given, at the exchange rates of `as_of`. An account in a currency
-    without a rate is left out.
+    Of all accounts with won lines, or of those between; `lines` are the recurring ones where they were read already.
+    Margins are those in force at the time, or the one given, at the exchange rates of `as_of`. An account in a
+    currency without a rate is left out.
     """
-    ids = None if account_id is None else [account_id]
     if lines is None:
         grace_days = known.settings.grace_days
-        lines = load_recurring_lines(session, known_at=known.known_at, grace_days=grace_days, account_ids=ids)
-    recurring, others = _recurring(lines), _others(session, known, account_id=account_id)
+        lines = load_recurring_lines(session, known_at=known.known_at, grace_days=grace_days, between=between)
+    recurring, others = _recurring(lines), _others(session, known, between=between)
     margins = _margins(session, known) if gross_margin is None else [MarginPeriod(date.min, gross_margin)]
     earned: dict[tuple[int, str], Decimal] = defaultdict(Decimal)
     for period, until in zip(margins, [*(later.since for later in margins[1:]), known.as_of], strict=True):
@@ -94,7 +93,7 @@ def _recurring(lines: LinesByAccount) -> _Lines:
     return found
 
 
-def _others(session: Session, known: Known, *, account_id: int | None) -> _Lines:
+def _others(session: Session, known: Known, *, between: Between | None) -> _Lines:
     """Won lines that do not recur: one-time, by use, trials that were paid for."""
     line, contract, deal = ContractLineVersion, ContractVersion, DealVersion
     statement = (
@@ -109,11 +108,10 @@ def _others(session: Session, known: Known, *, account_id: int | None) -> _Lines
             line.amount_minor != 0,
             line.starts_on < known.as_of,
             deal.stage == "won",
+            of_accounts(line.account_id, between),
         )
         .order_by(line.account_id, line.id)
     )
-    if account_id is not None:
-        statement = statement.where(line.account_id == account_id)
     found = _Lines()
     for own, currency, minor, starts_on, ends_on in session.execute(statement):
         found.add(own, currency, minor=minor, days=(starts_on, ends_on, None))

@@ -3,8 +3,8 @@
 Accounts without a recurring line are not in it: retention does not apply to them.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,6 +16,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from app.domain.causes import cause_codes
 from app.domain.contracts import spells
+from app.domain.fact_tables import DATED, empty_table, join_tables, take_facts
 from app.domain.features import (
     AttributeFacts,
     Facts,
@@ -36,10 +37,10 @@ from app.models.accounts import AccountVersion
 from app.models.billing import Invoice
 from app.models.success import AccountFact, Milestone, OnboardingPlan, SurveyAnswer, Ticket, Touch, Training
 from app.models.usage import UsageDay, UsageMetric
-from app.queries.columns import NAT, days_in_zone, fetch_columns, instants, iterate_columns, join_parts
+from app.queries.columns import NAT, days_in_zone, instants, iterate_columns
 from app.queries.contract_lines import KnownLine, RecurringLine, load_known_lines, load_recurring_lines
 from app.queries.fx import load_rates
-from app.queries.known import replacements, was_recorded
+from app.queries.known import Between, of_accounts, replacements, was_recorded
 from app.queries.known_ends import tell_of_notices
 from app.queries.settings import CompanySettings
 
@@ -61,26 +62,68 @@ def load_facts(session: Session, known: Known, *, lines: Mapping[int, list[Recur
     """The facts of all accounts with recurring revenue that began by `as_of`; `lines` where they were read already."""
     if lines is None:
         lines = load_recurring_lines(session, known_at=known.known_at, grace_days=known.settings.grace_days)
+    facts = load_contract_facts(session, known, levels=load_levels(session, known), lines=lines)
+    dated = {
+        name: join_tables(list(parts)) for name, parts in iterate_dated(session, known, account_ids=facts.account_ids)
+    }
+    return replace(facts, **dated)
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """What accounts can be told apart by: the names that any of their attributes ever had, and the metrics of usage."""
+
+    segments: tuple[str, ...]
+    channels: tuple[str, ...]
+    usage_metrics: tuple[str, ...]
+
+
+def load_levels(session: Session, known: Known) -> Levels:
+    versions = _attribute_versions(known.known_at, between=None).subquery()
+    stood = or_(versions.c.replaced_at.is_(None), versions.c.replaced_at > versions.c.available_at)
+    rows = session.execute(select(versions.c.segment, versions.c.channel).where(stood).distinct()).all()
+    return Levels(
+        segments=tuple(sorted({row.segment for row in rows} - {None})),
+        channels=tuple(sorted({row.channel for row in rows} - {None})),
+        usage_metrics=tuple(session.scalars(select(UsageMetric.name).order_by(UsageMetric.id))),
+    )
+
+
+def load_contract_facts(
+    session: Session,
+    known: Known,
+    *,
+    levels: Levels,
+    lines: Mapping[int, list[RecurringLine]],
+    between: Between | None = None,
+) -> Facts:
+    """The facts of contracts and attributes of the accounts whose `lines` began by `as_of`, and nothing dated yet.
+
+    `between` holds all these accounts, and spares reading of others.
+    """
     begun = {account: own for account, own in lines.items() if any(e.life.line.starts_on <= known.as_of for e in own)}
     accounts = _Index(np.array(sorted(begun), dtype=np.int64))
-    segments, channels, attributes = _attributes(session, known, accounts=accounts)
-    metrics = tuple(session.scalars(select(UsageMetric.name).order_by(UsageMetric.id)))
     return Facts(
         account_ids=accounts.ids,
-        segments=segments,
-        channels=channels,
-        usage_metrics=metrics,
+        segments=levels.segments,
+        channels=levels.channels,
+        usage_metrics=levels.usage_metrics,
         spells=_spells(begun, accounts, as_of=known.as_of),
-        lines=_lines(session, known, accounts=accounts, lines=begun),
-        attributes=attributes,
-        usage=_usage(session, known, accounts=accounts),
-        milestones=_milestones(session, known, accounts=accounts),
-        tickets=_tickets(session, known, accounts=accounts),
-        surveys=_surveys(session, known, accounts=accounts),
-        touches=_touches(session, known, accounts=accounts),
-        trainings=_trainings(session, known, accounts=accounts),
-        invoices=_invoices(session, known, accounts=accounts),
+        lines=_lines(session, known, accounts=accounts, lines=begun, between=between),
+        attributes=_attributes(session, known, accounts=accounts, levels=levels, between=between),
+        **{name: empty_table(table) for name, table in DATED.items()},
     )
+
+
+def iterate_dated(session: Session, known: Known, *, account_ids: Ints) -> Iterator[tuple[str, Iterator[Any]]]:
+    """Each kind of dated fact by its name in `Facts` with its parts, in the order of the table; at least one part.
+
+    Accounts are numbered by their place in `account_ids`, sorted; facts of others are left out.
+    """
+    accounts = _Index(account_ids)
+    read = (_usage, _milestones, _tickets, _surveys, _touches, _trainings, _invoices)
+    for name, kind in zip(DATED, read, strict=True):
+        yield name, kind(session, known, accounts=accounts)
 
 
 class _Index:
@@ -119,10 +162,18 @@ def _spells(lines: Mapping[int, list[RecurringLine]], accounts: _Index, *, as_of
     )
 
 
-def _lines(session: Session, known: Known, *, accounts: _Index, lines: Mapping[int, list[RecurringLine]]) -> LineFacts:
+def _lines(
+    session: Session,
+    known: Known,
+    *,
+    accounts: _Index,
+    lines: Mapping[int, list[RecurringLine]],
+    between: Between | None,
+) -> LineFacts:
     """The lines in force, and the versions that they replaced, each with the days on which it was what was known."""
     now = [line for account_id in accounts.ids.tolist() for line in lines[account_id]]
-    every = tell_of_notices(session, load_known_lines(session, now, known_at=known.known_at), known_at=known.known_at)
+    versions = load_known_lines(session, now, known_at=known.known_at, between=between)
+    every = tell_of_notices(session, versions, known_at=known.known_at, between=between)
     position, kept = accounts.positions(np.array([line.account_id for line in every]))
     own = [line for line, is_kept in zip(every, kept, strict=True) if is_kept]
     return LineFacts(
@@ -152,32 +203,26 @@ def _mrr(session: Session, known: Known, *, lines: Sequence[KnownLine]) -> Float
 
 
 def _attributes(
-    session: Session, known: Known, *, accounts: _Index
-) -> tuple[tuple[str, ...], tuple[str, ...], AttributeFacts]:
+    session: Session, known: Known, *, accounts: _Index, levels: Levels, between: Between | None
+) -> AttributeFacts:
     rows = [
         row
-        for row in session.execute(_attribute_versions(known.known_at))
+        for row in session.execute(_attribute_versions(known.known_at, between=between))
         if row.replaced_at is None or row.replaced_at > row.available_at
     ]
-    segments = tuple(sorted({row.segment for row in rows} - {None}))
-    channels = tuple(sorted({row.channel for row in rows} - {None}))
     position, kept = accounts.positions(np.array([row.account_id for row in rows]))
     own = [row for row, is_kept in zip(rows, kept, strict=True) if is_kept]
-    return (
-        segments,
-        channels,
-        AttributeFacts(
-            account=position,
-            valid_from=_days([row.valid_from for row in own]),
-            available_on=days_in_zone(instants([row.available_at for row in own]), known.zone),
-            replaced_on=days_in_zone(instants([row.replaced_at for row in own]), known.zone),
-            segment=_codes([row.segment for row in own], segments),
-            channel=_codes([row.channel for row in own], channels),
-        ),
+    return AttributeFacts(
+        account=position,
+        valid_from=_days([row.valid_from for row in own]),
+        available_on=days_in_zone(instants([row.available_at for row in own]), known.zone),
+        replaced_on=days_in_zone(instants([row.replaced_at for row in own]), known.zone),
+        segment=_codes([row.segment for row in own], levels.segments),
+        channel=_codes([row.channel for row in own], levels.channels),
     )
 
 
-def _attribute_versions(known_at: datetime) -> Select[*tuple[Any, ...]]:
+def _attribute_versions(known_at: datetime, *, between: Between | None) -> Select[*tuple[Any, ...]]:
     """Every version, and since when a later one said otherwise of some of its days.
 
     What one leaves of another before and after its own days says the same, so it replaces nothing.
@@ -196,36 +241,33 @@ def _attribute_versions(known_at: datetime) -> Select[*tuple[Any, ...]]:
     return (
         select(*columns, func.min(later.available_at).label("replaced_at"))
         .outerjoin(later, says_otherwise)
-        .where(was_recorded(old, known_at))
+        .where(was_recorded(old, known_at), of_accounts(old.account_id, between))
         .group_by(old.id, *columns)
         .order_by(old.account_id, old.valid_from, old.id)
     )
 
 
-def _usage(session: Session, known: Known, *, accounts: _Index) -> UsageFacts:
+def _usage(session: Session, known: Known, *, accounts: _Index) -> Iterator[UsageFacts]:
     day = UsageDay
     statement = select(
         day.account_id, day.day, day.available_on, day.metric_id, func.coalesce(day.feature_id, -1), day.amount
     ).where(day.apart_reason.is_(None), was_recorded(day, known.known_at))
-    parts = []
+    metric_ids = np.array(session.scalars(select(UsageMetric.id).order_by(UsageMetric.id)).all(), dtype=np.int64)
     for columns in iterate_columns(session, statement, by=day.id):
         # Not asked of the database: SQLite would walk the index on account and day, three times as slow as all rows.
         past = columns[1] < np.datetime64(known.as_of, "D")
-        position, kept = accounts.select([column[past] for column in columns])
-        parts.append([position, *kept])
-    position, days, available, metric, feature, amount = join_parts(parts)
-    metric_ids = np.array(session.scalars(select(UsageMetric.id).order_by(UsageMetric.id)).all(), dtype=np.int64)
-    return UsageFacts(
-        account=position,
-        day=days,
-        available_on=available,
-        metric=np.searchsorted(metric_ids, metric.astype(np.int64)),
-        feature=feature.astype(np.int64),
-        amount=amount.astype(np.float64),
-    )
+        position, (days, available, metric, feature, amount) = accounts.select([column[past] for column in columns])
+        yield UsageFacts(
+            account=position,
+            day=days,
+            available_on=available,
+            metric=np.searchsorted(metric_ids, metric.astype(np.int64)),
+            feature=feature.astype(np.int64),
+            amount=amount.astype(np.float64),
+        )
 
 
-def _milestones(session: Session, known: Known, *, accounts: _Index) -> MilestoneFacts:
+def _milestones(session: Session, known: Known, *, accounts: _Index) -> Iterator[MilestoneFacts]:
     step, later = Milestone, replacements(Milestone, Milestone.plan_id, Milestone.position, known_at=known.known_at)
     statement = (
         select(
@@ -240,16 +282,19 @@ def _milestones(session: Session, known: Known, *, accounts: _Index) -> Mileston
         .outerjoin(later, later.c.id == step.id)
         .where(was_recorded(step, known.known_at))
     )
-    columns = fetch_columns(session, statement, by=step.id)
-    position, (due, done, available, done_available, replaced) = accounts.select(columns)
-    return MilestoneFacts(
-        account=position,
-        due_on=due,
-        done_on=done,
-        available_on=days_in_zone(available, known.zone),
-        done_available_on=days_in_zone(done_available, known.zone),
-        replaced_on=days_in_zone(replaced, known.zone),
-    )
+    for columns in iterate_columns(session, statement, by=step.id):
+        position, (due, done, available, done_available, replaced) = accounts.select(columns)
+        yield MilestoneFacts(
+            account=position,
+            due_on=due,
+            done_on=done,
+            available_on=days_in_zone(available, known.zone),
+            done_available_on=days_in_zone(done_available, known.zone),
+            replaced_on=days_in_zone(replaced, known.zone),
+        )
+
+
+Found = tuple[Ints, list[NDArray[Any]], dict[str, Days]]
 
 
 def _account_facts(
@@ -259,7 +304,7 @@ def _account_facts(
     table: type[AccountFact] | type[Invoice],
     columns: Sequence[ColumnElement[Any] | InstrumentedAttribute[Any]],
     accounts: _Index,
-) -> tuple[Ints, list[NDArray[Any]], dict[str, Days]]:
+) -> Iterator[Found]:
     """Of every version of the facts of a table: whose, the columns, and from when until when it was known."""
     later = replacements(table, table.system, table.external_id, known_at=known.known_at)
     statement = (
@@ -267,54 +312,53 @@ def _account_facts(
         .outerjoin(later, later.c.id == table.id)
         .where(was_recorded(table, known.known_at))
     )
-    position, (*found, available, replaced) = accounts.select(fetch_columns(session, statement, by=table.id))
-    available_on, replaced_on = days_in_zone(available, known.zone), days_in_zone(replaced, known.zone)
-    return position, found, {"available_on": available_on, "replaced_on": replaced_on}
+    for part in iterate_columns(session, statement, by=table.id):
+        position, (*found, available, replaced) = accounts.select(part)
+        available_on, replaced_on = days_in_zone(available, known.zone), days_in_zone(replaced, known.zone)
+        yield position, found, {"available_on": available_on, "replaced_on": replaced_on}
 
 
-def _tickets(session: Session, known: Known, *, accounts: _Index) -> TicketFacts:
+def _tickets(session: Session, known: Known, *, accounts: _Index) -> Iterator[TicketFacts]:
     columns = (Ticket.occurred_on, Ticket.is_escalated)
-    position, found, spans = _account_facts(session, known, table=Ticket, columns=columns, accounts=accounts)
-    opened, escalated = found
-    return TicketFacts(position, opened, escalated.astype(bool), **spans)
+    parts = _account_facts(session, known, table=Ticket, columns=columns, accounts=accounts)
+    for position, (opened, escalated), spans in parts:
+        yield TicketFacts(position, opened, escalated.astype(bool), **spans)
 
 
-def _surveys(session: Session, known: Known, *, accounts: _Index) -> SurveyFacts:
+def _surveys(session: Session, known: Known, *, accounts: _Index) -> Iterator[SurveyFacts]:
     columns = (SurveyAnswer.occurred_on, SurveyAnswer.kind == "nps", SurveyAnswer.score)
-    position, found, spans = _account_facts(session, known, table=SurveyAnswer, columns=columns, accounts=accounts)
-    answered, is_nps, score = found
-    return SurveyFacts(position, answered, is_nps, score, **spans)
+    parts = _account_facts(session, known, table=SurveyAnswer, columns=columns, accounts=accounts)
+    for position, (answered, is_nps, score), spans in parts:
+        yield SurveyFacts(position, answered, is_nps.astype(bool), score, **spans)
 
 
-def _touches(session: Session, known: Known, *, accounts: _Index) -> TouchFacts:
-    columns = (Touch.occurred_on,)
-    position, found, spans = _account_facts(session, known, table=Touch, columns=columns, accounts=accounts)
-    return TouchFacts(position, *found, **spans)
+def _touches(session: Session, known: Known, *, accounts: _Index) -> Iterator[TouchFacts]:
+    parts = _account_facts(session, known, table=Touch, columns=(Touch.occurred_on,), accounts=accounts)
+    for position, found, spans in parts:
+        yield TouchFacts(position, *found, **spans)
 
 
-def _trainings(session: Session, known: Known, *, accounts: _Index) -> TrainingFacts:
-    columns = (Training.occurred_on,)
-    position, found, spans = _account_facts(session, known, table=Training, columns=columns, accounts=accounts)
-    return TrainingFacts(position, *found, **spans)
+def _trainings(session: Session, known: Known, *, accounts: _Index) -> Iterator[TrainingFacts]:
+    parts = _account_facts(session, known, table=Training, columns=(Training.occurred_on,), accounts=accounts)
+    for position, found, spans in parts:
+        yield TrainingFacts(position, *found, **spans)
 
 
-def _invoices(session: Session, known: Known, *, accounts: _Index) -> InvoiceFacts:
+def _invoices(session: Session, known: Known, *, accounts: _Index) -> Iterator[InvoiceFacts]:
     """Without credit notes: nobody is late with what is owed to them."""
     is_owed = func.coalesce(Invoice.amount_minor, 1) > 0
     columns = (Invoice.issued_on, Invoice.due_on, Invoice.paid_on, Invoice.paid_available_at, is_owed)
-    position, found, spans = _account_facts(session, known, table=Invoice, columns=columns, accounts=accounts)
-    *days, paid_available, owed = found
-    days.append(days_in_zone(paid_available, known.zone))
-    owed = owed.astype(bool)
-    issued_on, due_on, paid_on, paid_available_on = (column[owed] for column in days)
-    return InvoiceFacts(
-        account=position[owed],
-        issued_on=issued_on,
-        due_on=due_on,
-        paid_on=paid_on,
-        paid_available_on=paid_available_on,
-        **{name: column[owed] for name, column in spans.items()},
-    )
+    for position, found, spans in _account_facts(session, known, table=Invoice, columns=columns, accounts=accounts):
+        issued_on, due_on, paid_on, paid_available, owed = found
+        bills = InvoiceFacts(
+            account=position,
+            issued_on=issued_on,
+            due_on=due_on,
+            paid_on=paid_on,
+            paid_available_on=days_in_zone(paid_available, known.zone),
+            **spans,
+        )
+        yield take_facts(bills, owed.astype(bool))
 
 
 def _days(values: Sequence[date | None]) -> Days:

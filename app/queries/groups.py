@@ -14,7 +14,7 @@ from app.models.accounts import AccountVersion, Assignment
 from app.models.products import ProductVersion
 from app.queries.contract_lines import LinesByAccount
 from app.queries.facts import Known
-from app.queries.known import in_force, valid_on
+from app.queries.known import Between, in_force, of_accounts, valid_on
 
 UNKNOWN = "(unknown)"
 ALL = "all"
@@ -29,14 +29,16 @@ class Groups:
     labels: Mapping[str, NDArray[Any]]
 
 
-def load_groups(session: Session, known: Known, *, facts: Facts, lines: LinesByAccount) -> Groups:
+def load_groups(
+    session: Session, known: Known, *, facts: Facts, lines: LinesByAccount, between: Between | None = None
+) -> Groups:
     """Segment, plan, channel, campaign, owner (as they are on `as_of`), cohort (year of the first start), and all.
 
-    An owner is named by the id of the person: names are kept with persons alone.
+    An owner is named by the id of the person: names are kept with persons alone. `between` spares reading of others.
     """
     ids = facts.account_ids.tolist()
-    attributes = _attributes(session, known)
-    plans, owners = _plans(session, known, lines=lines), _owners(session, known)
+    attributes = _attributes(session, known, between=between)
+    plans, owners = _plans(session, known, lines=lines), _owners(session, known, between=between)
     firsts = {int(a): on for a, on in zip(facts.spells.account[::-1], facts.spells.started_on[::-1], strict=True)}
     return Groups(
         {
@@ -52,19 +54,22 @@ def load_groups(session: Session, known: Known, *, facts: Facts, lines: LinesByA
     )
 
 
-def _attributes(session: Session, known: Known) -> dict[int, dict[str, str | None]]:
+def _attributes(session: Session, known: Known, *, between: Between | None) -> dict[int, dict[str, str | None]]:
     version = AccountVersion
     rows = session.execute(
         select(version.account_id, *(getattr(version, name) for name in ATTRIBUTES)).where(
-            in_force(version, known.known_at), valid_on(version, known.as_of)
+            in_force(version, known.known_at), valid_on(version, known.as_of), of_accounts(version.account_id, between)
         )
     )
     return {account_id: dict(zip(ATTRIBUTES, values, strict=True)) for account_id, *values in rows}
 
 
-def _owners(session: Session, known: Known) -> dict[int, int]:
+def _owners(session: Session, known: Known, *, between: Between | None) -> dict[int, int]:
     statement = select(Assignment.account_id, Assignment.person_id).where(
-        Assignment.role == OWNER, in_force(Assignment, known.known_at), valid_on(Assignment, known.as_of)
+        Assignment.role == OWNER,
+        in_force(Assignment, known.known_at),
+        valid_on(Assignment, known.as_of),
+        of_accounts(Assignment.account_id, between),
     )
     return dict(session.execute(statement.order_by(Assignment.id)).all())
 

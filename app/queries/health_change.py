@@ -23,7 +23,7 @@ from app.models.health import HealthOverride
 from app.models.scores import FeatureSnapshot, ModelRun, PublishedRun, Score
 from app.queries.columns import fetch_columns
 from app.queries.explanations import DRIVERS, Driver, Explanation, compare_explanations, explain
-from app.queries.known import in_force, valid_on
+from app.queries.known import Between, in_force, of_accounts, valid_on
 from app.queries.runs import CHURN, NOT_PUBLISHED
 from app.queries.settings import load_company_settings
 
@@ -154,8 +154,10 @@ def _move_by_override(earlier: HealthThen, later: HealthThen) -> float:
     return override_move((then, now), (shown_then, shown_now))
 
 
-def load_scored_accounts(session: Session, run_id: int, *, account_ids: Sequence[int] | None = None) -> ScoredAccounts:
-    """What a run scored its accounts on; of many, where some are named, those at least."""
+def load_scored_accounts(
+    session: Session, run_id: int, *, account_ids: Sequence[int] | None = None, between: Between | None = None
+) -> ScoredAccounts:
+    """What a run scored its accounts on, or those between; of many, where some are named, those at least."""
     run = session.get_one(ModelRun, run_id)
     others = {*CLOCK_DRIVERS, NOTICE}
     names = tuple(driver["name"] for driver in run.report["drivers"] if driver["name"] not in others)
@@ -164,6 +166,7 @@ def load_scored_accounts(session: Session, run_id: int, *, account_ids: Sequence
         select(score.account_id, score.risk, score.started_on, score.renewal_on, snapshot.term_months)
         .join(snapshot, and_(snapshot.run_id == score.run_id, snapshot.account_id == score.account_id))
         .where(score.run_id == run_id, score.risk.is_not(None), snapshot.term_months.is_not(None))
+        .where(of_accounts(score.account_id, between))
         .order_by(score.account_id)
     )
     if account_ids is not None and len(account_ids) <= BATCH:
@@ -171,7 +174,7 @@ def load_scored_accounts(session: Session, run_id: int, *, account_ids: Sequence
     account_id, risk, started_on, renewal_on, term_months = fetch_columns(session, statement)
     values = b"".join(session.scalars(statement.with_only_columns(snapshot.values)))
     weights = load_company_settings(session, as_of=run.as_of, known_at=run.known_at).health_weights
-    segment_of = _load_segments(session, run) if weights else {}
+    segment_of = _load_segments(session, run, between=between) if weights else {}
     return ScoredAccounts(
         as_of=run.as_of,
         document=run.document,
@@ -187,10 +190,12 @@ def load_scored_accounts(session: Session, run_id: int, *, account_ids: Sequence
     )
 
 
-def _load_segments(session: Session, run: ModelRun) -> dict[int, str | None]:
+def _load_segments(session: Session, run: ModelRun, *, between: Between | None) -> dict[int, str | None]:
     version = AccountVersion
     rows = session.execute(
-        select(version.account_id, version.segment).where(in_force(version, run.known_at), valid_on(version, run.as_of))
+        select(version.account_id, version.segment).where(
+            in_force(version, run.known_at), valid_on(version, run.as_of), of_accounts(version.account_id, between)
+        )
     )
     segments: dict[int, str | None] = dict(rows.all())
     return segments

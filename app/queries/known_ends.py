@@ -13,12 +13,14 @@ from app.domain.notices import KnownNotice, KnownTerms, known_ends
 from app.models.contracts import ChurnNotice as NoticeRow
 from app.models.versions import Change
 from app.queries.contract_lines import KnownLine
-from app.queries.known import replacements, was_recorded
+from app.queries.known import Between, of_accounts, replacements, was_recorded
 
 
-def tell_of_notices(session: Session, lines: Sequence[KnownLine], *, known_at: datetime) -> list[KnownLine]:
+def tell_of_notices(
+    session: Session, lines: Sequence[KnownLine], *, known_at: datetime, between: Between | None = None
+) -> list[KnownLine]:
     """The versions of lines, cut where a notice that ends them became known, was changed or withdrawn."""
-    told = _load_notices(session, known_at, account_ids={line.account_id for line in lines})
+    told = _load_notices(session, known_at, account_ids={line.account_id for line in lines}, between=between)
     own: dict[int, list[KnownLine]] = defaultdict(list)
     for line in lines:
         if line.account_id in told:
@@ -50,10 +52,13 @@ def _agreed(version: KnownLine) -> ContractLine:
     )
 
 
-def _load_notices(session: Session, known_at: datetime, *, account_ids: set[int]) -> dict[int, list[KnownNotice]]:
+def _load_notices(
+    session: Session, known_at: datetime, *, account_ids: set[int], between: Between | None
+) -> dict[int, list[KnownNotice]]:
     """Every version of the notices of the accounts of which some was known before it took effect."""
     row, withdrawn_at = NoticeRow, Change.recorded_at
-    later = replacements(row, row.system, row.external_id, known_at=known_at)
+    wanted = of_accounts(row.account_id, between)
+    later = replacements(row, row.system, row.external_id, known_at=known_at, among=wanted)
     statement = (
         select(
             row.account_id,
@@ -67,7 +72,7 @@ def _load_notices(session: Session, known_at: datetime, *, account_ids: set[int]
         )
         .outerjoin(later, later.c.id == row.id)
         .outerjoin(Change, (Change.id == row.superseded_change_id) & (withdrawn_at <= known_at))
-        .where(was_recorded(row, known_at))
+        .where(was_recorded(row, known_at), wanted)
         .order_by(row.account_id, row.id)
     )
     found: dict[int, list[KnownNotice]] = defaultdict(list)

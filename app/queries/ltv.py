@@ -293,7 +293,7 @@ def _historical(session: Session, score: AccountScore, *, given: GivenTerms) -> 
         return score.ltv_historical_minor
     settings = load_company_settings(session, as_of=score.run.as_of, known_at=score.run.known_at)
     known = Known(score.run.as_of, score.run.known_at, settings)
-    earned = load_earned(session, known, account_id=score.account_id, gross_margin=given.gross_margin)
+    earned = load_earned(session, known, between=(score.account_id, score.account_id), gross_margin=given.gross_margin)
     return earned.get(score.account_id)
 
 

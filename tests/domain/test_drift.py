@@ -50,13 +50,7 @@ def test_growth_is_counted_over_whole_years_in_which_an_account_stayed(company: 
 def test_a_segment_of_n_survivors_is_shrunk_by_n_over_n_plus_30(company: tuple[Facts, date]) -> None:
     facts, as_of = company
     growth = survivor_growth(facts, as_of=as_of, tracked_from=add_months(as_of, -24))
-    drift = segment_drift(
-        facts,
-        segment=np.zeros(len(facts.account_ids), dtype=np.int64),
-        n_segments=2,
-        as_of=as_of,
-        tracked_from=add_months(as_of, -24),
-    )
+    drift = segment_drift(growth, segment=np.zeros(len(facts.account_ids), dtype=np.int64), n_segments=2)
     n = len(growth.log_change)
     assert drift == pytest.approx([n / (n + 30) * growth.log_change.sum() / (12 * n), 0.0])
 

@@ -5,7 +5,8 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from app.domain.backtest import draw_accounts, keep_accounts, rank_accounts
+from app.domain.backtest import draw_accounts, rank_accounts
+from app.domain.fact_tables import keep_accounts
 from app.domain.feature_catalog import feature_specs, optional_feeds
 from app.domain.feature_company import join_companies, observe_company
 from app.domain.feature_table import build_features, describe_company

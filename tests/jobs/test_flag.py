@@ -153,7 +153,7 @@ def test_only_what_was_closed_before_the_day_and_recorded_by_the_instant_counts(
 
 def test_people_that_are_told_apart_count_instead_of_the_busiest_day(example_engine: Engine, night: Night) -> None:
     with reading(example_engine) as session:
-        plain = flag_upsell.measure_seats(session, night.known, facts=night.facts)
+        plain = flag_upsell.measure_seats(session, night.known, facts=night.seat_facts)
         account_id = int(plain.account_id[np.flatnonzero(~np.isnan(plain.use.people[:, -1]))[0]])
     as_of = night.known.as_of
     days = [  # person, days back, available days back
@@ -172,7 +172,7 @@ def test_people_that_are_told_apart_count_instead_of_the_busiest_day(example_eng
     with Session(example_engine) as session:  # the example is everybody's: what is written here is taken back
         session.add_all(rows)
         session.flush()
-        measured = flag_upsell.measure_seats(session, night.known, facts=night.facts)
+        measured = flag_upsell.measure_seats(session, night.known, facts=night.seat_facts)
         session.rollback()
     (place,) = np.flatnonzero(measured.account_id == account_id)
     assert measured.is_distinct.sum() == 1

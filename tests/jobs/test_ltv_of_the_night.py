@@ -107,7 +107,7 @@ def test_what_accounts_earned_is_what_their_lines_earned_day_by_day(session: Ses
         earned = Money(int(exact.to_integral_value(ROUND_HALF_EVEN)), currency)
         assert stored[account_id] == rates.convert(earned, run.currency, on=run.as_of).minor
     known = Known(run.as_of, run.known_at, settings)
-    assert load_earned(session, known, account_id=checked[0]) == {checked[0]: stored[checked[0]]}
+    assert load_earned(session, known, between=(checked[0], checked[0])) == {checked[0]: stored[checked[0]]}
 
 
 def _earned(life: LineLife, as_of: date) -> Fraction:

@@ -1,7 +1,7 @@
 """What one account that begins now is to bring: how it is laid out, and how its groups hang together."""
 
 from datetime import UTC, date, datetime
-from types import MappingProxyType
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,11 @@ from app.queries.settings import CompanySettings
 from jobs.example_company.company import CHANNELS, SEGMENTS
 from jobs.example_company.facts import read_facts
 from jobs.example_company.world import World, simulate
+from jobs.ledger import Labels, Ledger, Owned, Page
 from jobs.new_customers import new_customer_rows, set_back
 from jobs.night import Night
 from jobs.scoring import Scoring
+from jobs.shelf import Shelf
 from jobs.steps import Run
 from tests.installation import work_on
 
@@ -38,16 +40,34 @@ def scoring_of(world: World, facts: Facts, engine: Any, *, basis: str = "account
         options=FitOptions(as_of=world.as_of, tracked_from=tracked_from),
     )
     night = Night(work_on(engine), Run(1, world.as_of, datetime(2026, 1, 1, tzinfo=UTC), is_finished=False))
-    vars(night).update(facts=facts, known=Known(world.as_of, night.run.known_at, CompanySettings()))
     profile = world.history.profile
     labels = {
         "all": np.full(len(profile.segment), "all", dtype=object),
         "segment": np.array([SEGMENTS[code] for code in profile.segment], dtype=object),
         "channel": np.array([CHANNELS[code] for code in profile.channel], dtype=object),
     }
-    nothing = [MappingProxyType[str, int]({}) for _ in profile.segment]
-    arr = np.zeros(len(profile.segment), dtype=np.int64)
-    return Scoring(night, basis=basis, model=model, labels=labels, account_arr=arr, product_arr=nothing)
+    vars(night).update(ledger=ledger_of(facts, labels), known=Known(world.as_of, night.run.known_at, CompanySettings()))
+    return Scoring(night, basis=basis, model=model)
+
+
+def ledger_of(facts: Facts, labels: dict[str, np.ndarray]) -> Ledger:
+    """A company of one part, of whose revenue nothing is known."""
+    shelf, nothing = Shelf(Path()), np.zeros(0, dtype=np.int64)
+    shelf.add(facts)
+    cuts = {name: np.unique(each.astype(str), return_inverse=True) for name, each in labels.items()}
+    size = len(facts.account_ids)
+    page = Page(
+        ids=facts.account_ids,
+        status=np.full(size, "live", dtype=object),
+        arr_minor=np.zeros(size, dtype=np.int64),
+        started_on=np.full(size, "NaT", dtype="datetime64[D]"),
+        earned_minor=np.full(size, None, dtype=object),
+        everyone=facts,
+        is_live=np.zeros(size, dtype=bool),
+        labels={name: Labels(names.astype(object), code) for name, (names, code) in cuts.items()},
+        owned=Owned(nothing, nothing, nothing, []),
+    )
+    return Ledger(page, shelf, [(int(facts.account_ids[0]), int(facts.account_ids[-1]))])
 
 
 @pytest.fixture(scope="module")
@@ -183,13 +203,6 @@ def test_a_company_in_which_nobody_began_lately_has_no_rows(engine: Any) -> None
     scoring = scoring_of(world, facts, engine)
     late = Run(1, add_months(world.as_of, 40), scoring.night.run.known_at, is_finished=False)
     night = Night(scoring.night.work, late)
-    vars(night).update(facts=facts, known=scoring.night.known)
-    later = Scoring(
-        night,
-        basis="account",
-        model=scoring.model,
-        labels=scoring.labels,
-        account_arr=scoring.account_arr,
-        product_arr=scoring.product_arr,
-    )
+    vars(night).update(ledger=scoring.night.ledger, known=scoring.night.known)
+    later = Scoring(night, basis="account", model=scoring.model)
     assert new_customer_rows(later)[1] == []

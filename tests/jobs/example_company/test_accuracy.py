@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from app.domain.drift import segment_drift
+from app.domain.drift import segment_drift, survivor_growth
 from app.domain.feature_catalog import feature_specs
 from app.domain.feature_table import build_features
 from app.domain.hazard_draws import Groups, group_draws
@@ -107,7 +107,8 @@ def judge(seed):
     lower, upper = band(forecast.survival, forecast.log_survival_sd, level=LEVEL)
     own = (lower[:, 11] <= 1.0 - true) & (1.0 - true <= upper[:, 11])
     segment = world.history.profile.segment
-    drift = segment_drift(facts, segment=segment, n_segments=3, as_of=world.as_of, tracked_from=tracked_from)
+    growth = survivor_growth(facts, as_of=world.as_of, tracked_from=tracked_from)
+    drift = segment_drift(growth, segment=segment, n_segments=3)
     residual, total, tenths = {}, {}, np.empty((2, 10))
     for horizon in HORIZONS:
         terms = LtvTerms(horizon_months=horizon, annual_discount_rate=DISCOUNT, gross_margin=0.80)

@@ -161,11 +161,8 @@ class Rows:
         )
         amount = read.number("amount")
         lines = tuple(self._line(line, deal, of_deal=read) for line in parts.lines)
-        if (
-            not lines
-            and amount is not None
-            and (product := self._mapping.options.get("product_of_deals_without_lines"))
-        ):
+        product = self._mapping.options.get("product_of_deals_without_lines")
+        if stage == "won" and not lines and amount is not None and product is not None:
             lines = (self._line_of_amount(deal, amount, product=str(product), of_deal=read),)
         row = CrmDeal(
             ClosedDeal(deal if lines else replace(deal, amount=amount), lines),
@@ -200,7 +197,8 @@ class Rows:
 
     def _line(self, thing: Thing, deal: DealRow, *, of_deal: Reader) -> LineRow:
         read = Reader(thing.properties, self._mapping.fields, self._account.zone, of_deal.unread)
-        quantity, price = read.number("quantity") or Decimal(1), read.number("price")
+        said, price = read.number("quantity"), read.number("price")
+        quantity = Decimal(1) if said is None else said
         amount = _net(read, price=price, quantity=quantity)
         row = LineRow(
             deal=deal.id,

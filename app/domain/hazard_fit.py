@@ -183,13 +183,14 @@ def _prior(specs: tuple[FeatureSpec, ...], scaling: Scaling, *, options: FitOpti
     clock, feature = np.nonzero(term_mask(specs))
     mean = np.zeros(len(clock))
     sd = np.full(len(clock), DEFAULT_SD)
-    mean[0], sd[0] = logit(DEFAULT_MONTHLY_CHURN), INTERCEPT_SD
+    sd[0] = INTERCEPT_SD
     itself = (clock == ONE) & (feature > 0)
     mean[itself] = [spec.default_weight for spec in specs]
     sd[itself] = [spec.default_sd for spec in specs]
     for column, default in DEFAULT_LOGITS.items():
         term = (clock == column) & (feature == 0)
         mean[term] = default * scaling.scale[term]
+    mean[0] = logit(DEFAULT_MONTHLY_CHURN) + float(mean[1:] @ (scaling.mean / scaling.scale)[1:])
     if options.defaults_only:
         sd[1:] = FIXED_SD
     return Prior(mean=mean, sd=sd)

@@ -221,3 +221,50 @@ def test_what_keeps_accounts_apart_widens_the_interval_as_small_steps_say(
     assert apart.survival == pytest.approx(alone.survival)
     assert apart.log_survival_sd[:, 0] == pytest.approx(alone.log_survival_sd[:, 0])
     assert apart.log_survival_sd == pytest.approx(np.sqrt(alone.log_survival_sd**2 + moved**2), rel=1e-3)
+
+
+def leave_within_a_year(as_of: date, *, begun_on: date, term_months: int, tracked_months: int) -> float:
+    """Of an account that nobody like has ever left; there is nothing to go by but when it began."""
+    offsets = np.arange(-tracked_months, 1)
+    landmark = boundaries_from(as_of, offsets)
+    landmark = landmark[landmark > np.datetime64(begun_on)]
+    n = len(landmark)
+    index, start = np.zeros(n, dtype=np.int64), np.full(n, np.datetime64(begun_on))
+    terms = 1 + sum((add_months_to_days(start, np.full(n, 12 * k)) < landmark).astype(np.int64) for k in (1, 2))
+    renewal = add_months_to_days(start, 12 * terms) if term_months > 1 else np.full(n, np.datetime64("NaT", "D"))
+    table = FeatureTable(
+        *(index, index, landmark, start, np.full(n, term_months), renewal, np.full(n, np.datetime64("NaT", "D"))),
+        **nobody_leaves(n),
+        mrr=np.ones(n),
+        names=(),
+        values=np.empty((n, 0)),
+    )
+    one, nat = np.zeros(1, dtype=np.int64), np.full(1, np.datetime64("NaT", "D"))
+    spells = Spells(one, one + 1, start[:1], nat, np.zeros(1, dtype=bool), one - 1)
+    tracked_from = boundaries_from(as_of, offsets[:1])[0].item()
+    model = fit_hazard(table, spells, specs=(), options=FitOptions(as_of, tracked_from))
+    return float(predict(model, take_rows(table, np.array([n - 1]))).churn_within(12)[0])
+
+
+DAYS = [date(2026, 1, 1), date(2026, 1, 15), date(2026, 1, 30), date(2026, 2, 28), date(2026, 3, 31)]
+
+
+@pytest.mark.parametrize("begun_day", [1, 15, 29, 31])
+def test_without_a_churn_the_level_is_the_default_whatever_the_day(begun_day: int) -> None:
+    """1.5 % a month, in 11 or 12 months with a day to leave; a year's term runs out once, at logit(.015) + 1.5."""
+    begun_on = date(2025, 10, begun_day)
+    for as_of in DAYS:
+        found = leave_within_a_year(as_of, begun_on=begun_on, term_months=1, tracked_months=1)
+        assert 1 - 0.985**11 - 0.012 <= found <= 1 - 0.985**12
+        found = leave_within_a_year(as_of, begun_on=begun_on, term_months=12, tracked_months=1)
+        assert found == pytest.approx(1 - (1 - 0.00339) ** 11 * (1 - 0.06389), rel=0.05)
+
+
+@pytest.mark.parametrize("term_months", [1, 12])
+def test_two_years_without_a_churn_say_the_same_on_any_day(term_months: int) -> None:
+    found = [
+        leave_within_a_year(as_of, begun_on=date(2024, 1, day), term_months=term_months, tracked_months=24)
+        for as_of in DAYS
+        for day in (1, 15, 28)
+    ]
+    assert max(found) <= 1.15 * min(found)

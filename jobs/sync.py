@@ -49,12 +49,14 @@ SETTLED_AFTER = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """What a sweep of the inbox came to: files, and rows."""
+    """What a sweep came to: files and rows of the inbox, records of CRMs, and CRMs that could not be read."""
 
     imported: int = 0
     waiting: int = 0
     bad: int = 0
     bad_rows: int = 0
+    crm_records: int = 0
+    bad_crms: int = 0
 
     def __add__(self, other: "Synced") -> "Synced":
         return Synced(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -45,6 +45,7 @@ from integrations.crm.registry import connect
 from integrations.targets import Policy
 from jobs.import_run import NothingNew
 from jobs.reconcile_crm import TooMuchGone, reconcile
+from jobs.sync import Synced, sync_inbox
 from jobs.work import Work
 
 log = logging.getLogger(__name__)
@@ -129,6 +130,12 @@ def sync_crms(work: Work, asked: Asked = Asked(), *, connect: Connect = connect_
         if connection.name in asked.names or (not asked.names and _is_due(connection, work.clock())):
             total += _sync(work, connection, asked=asked, connect=connect)
     return total
+
+
+def sync_everything(work: Work) -> Synced:
+    """The inbox, then the CRMs: all that is read from elsewhere."""
+    synced, crms = sync_inbox(work), sync_crms(work)
+    return replace(synced, crm_records=crms.read, bad_crms=crms.failed)
 
 
 def _is_due(connection: ConnectionState, now: datetime) -> bool:

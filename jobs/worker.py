@@ -60,7 +60,7 @@ class Task:
 
 
 TASKS = (
-    Task("sync", timedelta(minutes=1), "jobs.sync:sync_inbox"),
+    Task("sync", timedelta(minutes=1), "jobs.sync_crm:sync_everything"),
     Task("roll_up", timedelta(minutes=1), "jobs.roll_up:roll_up_events"),
     Task("nightly", timedelta(minutes=1), "jobs.due_night:make_due_night"),
     Task("deliver", timedelta(seconds=5), "jobs.deliver:deliver_due"),

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from app.cli import access, company, data, feeds, model, receiver, secrets, serving, webhooks, worker
+from app.cli import access, company, crm, data, feeds, model, receiver, secrets, serving, webhooks, worker
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,6 +32,8 @@ for command in (
     data.nightly,
     model.model,
     worker.worker,
+    crm.crm,
+    crm.sync,
     feeds.feed,
     data.db,
     company.settings,

@@ -22,11 +22,18 @@ help: ## What there is to make
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	@touch $@
 
+# A CRM that the tests read and write, in an environment of its own: nothing of it is imported here.
+.venv/tryton/crm/crm.sqlite: requirements/tryton.txt tests/integrations/crm/tryton/prepare.py | .venv/runtime
+	@test -x .venv/tryton/bin/python || $(PYTHON) -m venv --without-pip .venv/tryton
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python .venv/tryton/bin/python --require-hashes -r requirements/tryton.txt
+	@.venv/tryton/bin/python tests/integrations/crm/tryton/prepare.py .venv/tryton/crm
+
 run: .venv/runtime ## Serve it, with a worker; an empty database gets the example company first
 	@$(BIN)/tenure demo --if-empty
 	@exec $(BIN)/tenure serve --with-worker
 
 test: .venv/dev ## The tests, in a few minutes; what the machine lacks is skipped with its reason
+	-@$(MAKE) --no-print-directory .venv/tryton/crm/crm.sqlite
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: .venv/dev ## The long statistical tests alone
@@ -53,6 +60,7 @@ lock: .venv/runtime ## Lock the newest dependencies that fit pyproject.toml
 	cd requirements && ../$(BIN)/python -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade uv.in -o uv.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade --group build pyproject.toml -o requirements/runtime.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade --group build --group dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade requirements/tryton.in -o requirements/tryton.txt
 
 clean: ## Remove what was made, but not the database
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache build *.egg-info

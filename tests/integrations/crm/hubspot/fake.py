@@ -147,7 +147,7 @@ class FakeHubspot:
         given = json.loads(body) if body else {}
         match (method, found["area"] or found["dated"], *rest):
             case ("GET", "owners", *_):
-                archived = query.get("archived") == "true"
+                archived = query.get("archived", "false").lower() == "true"
                 return 200, self._paged([each for each in self.owners if each["archived"] == archived], query, path)
             case ("GET", "pipelines", "deals"):
                 return 200, {"results": self.pipelines}
@@ -163,7 +163,7 @@ class FakeHubspot:
                 return self._batch(kind, given)
             case ("POST", "objects", kind, "batch", "create"):
                 made = [self.records.create(kind, each["properties"], each["associations"]) for each in given["inputs"]]
-                return 201, {"status": "COMPLETE", "results": [_told(record, None) for record in made]}
+                return 201, self._complete([_told(record, None) for record in made])
             case ("POST", "objects", kind, "merge"):
                 record = self.records.merge(kind, int(given["primaryObjectId"]), int(given["objectIdToMerge"]))
                 return 200, _told(record, None)
@@ -186,7 +186,7 @@ class FakeHubspot:
         return 200, _told(record, query["properties"].split(",") if "properties" in query else None)
 
     def _list(self, kind: str, query: dict[str, str], path: str) -> dict[str, Any]:
-        archived = query.get("archived") == "true"
+        archived = query.get("archived", "false").lower() == "true"
         own = self.records.kinds[kind].values()
         things = [each for each in own if (each.archived_at is not None) == archived]
         names = query.get("properties", "").split(",")
@@ -269,9 +269,13 @@ class FakeHubspot:
                 found[record.id] = record
         results = [_told(record, given.get("properties")) for record in found.values()]
         if not missing:
-            return 200, {"status": "COMPLETE", "results": results}
-        error = _error("OBJECT_NOT_FOUND", "Could not get some objects") | {"context": {"ids": missing}}
-        return 207, {"status": "COMPLETE", "results": results, "numErrors": 1, "errors": [error]}
+            return 200, self._complete(results)
+        error = _part_of_error("Could not get some objects, they may be deleted or not exist", missing)
+        return 207, self._complete(results) | {"numErrors": 1, "errors": [error]}
+
+    def _complete(self, results: list[dict[str, Any]]) -> dict[str, Any]:
+        at = _iso(self.records.clock)
+        return {"status": "COMPLETE", "startedAt": at, "completedAt": at, "results": results}
 
     def _associations(self, kind: str, other: str, given: dict[str, Any]) -> Answer:
         if len(given["inputs"]) > ASSOCIATION_BATCH:
@@ -283,28 +287,42 @@ class FakeHubspot:
             at, size = int(each.get("after") or 0), self.association_page
             to = [{"toObjectId": id_, "associationTypes": [_type(n) for n in sorted(ns)]} for id_, ns in links]
             if not to:
-                errors.append(_error("OBJECT_NOT_FOUND", "NO_ASSOCIATIONS_FOUND"))
+                errors.append(_part_of_error("No associations found", [str(each["id"])]))
                 continue
             result: dict[str, Any] = {"from": {"id": str(each["id"])}, "to": to[at : at + size]}
             if at + size < len(to):
                 result["paging"] = {"next": {"after": str(at + size), "link": f"{self.link_host}/next"}}
             results.append(result)
-        return (207 if errors else 200), {"status": "COMPLETE", "results": results, "errors": errors}
+        told = self._complete(results)
+        return (207, told | {"numErrors": len(errors), "errors": errors}) if errors else (200, told)
 
 
 def _pipeline(id_: str, label: str, prefix: str) -> dict[str, Any]:
+    at = {"createdAt": "2025-01-01T00:00:00Z", "updatedAt": "2025-01-01T00:00:00Z", "archived": False}
     stages = [
-        {"id": f"{prefix}{name}", "label": name, "displayOrder": order, "archived": False}
+        {
+            "id": f"{prefix}{name}",
+            "label": name,
+            "displayOrder": order,
+            "writePermissions": "CRM_PERMISSIONS_ENFORCEMENT",
+        }
         | {"metadata": {"isClosed": str(state != "open").lower(), "probability": odds, "state": state}}
+        | at
         for order, (name, state, odds) in enumerate(
             [("appointmentscheduled", "open", "0.2"), ("closedwon", "won", "1.0"), ("closedlost", "lost", "0.0")]
         )
     ]
-    return {"id": id_, "label": label, "displayOrder": 0, "archived": False, "stages": stages}
+    return {"id": id_, "label": label, "displayOrder": 0, "stages": stages} | at
 
 
 def _error(category: str, message: str) -> dict[str, Any]:
     return {"status": "error", "category": category, "message": message, "correlationId": "0-0-0"}
+
+
+def _part_of_error(message: str, ids: list[str]) -> dict[str, Any]:
+    """In an answer to several: what some of them were refused for."""
+    told = {"status": "error", "category": "OBJECT_NOT_FOUND", "message": message}
+    return told | {"context": {"ids": ids}, "errors": [], "links": {}}
 
 
 def _type(number: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from app.domain.hazard_guards import find_broken_curves
 from app.domain.kaplan_meier import SurvivalCurve
 from app.domain.leaving import end_causes, end_retention, end_survival, is_leaving, without_doubt
 from app.domain.months import Ints, whole_months_between
-from app.domain.segment_curves import conditional_survival, life_table
+from app.domain.segment_curves import conditional_survival, counted_band, draw_exposure, life_table
 from app.domain.survival import FORECAST_MONTHS, HazardModel, band, predict, row_chunks
 
 SEED = 20_260_101
@@ -34,6 +34,7 @@ class Forecast:
     tenure_months: Ints
     renewal_churn: Floats  # NaN where there is no renewal ahead
     cause_probabilities: Floats  # n x `causes.HORIZONS_MONTHS` x `causes.CAUSES`
+    is_counted: Bools  # n; the curve is Kaplan-Meier's
     n_broken: int  # curves that are none
 
     @property
@@ -45,11 +46,16 @@ class Forecast:
         """Of `survival` and of `retention`, at 90 %."""
         lower, upper = np.empty((2, *self.survival.shape))
         for rows in row_chunks(len(lower)):
-            lower[rows], upper[rows] = band(self.survival[rows], self.log_survival_sd[rows], level=LEVEL)
-        bounds, differs = {"survival": (lower, upper)}, self.differs
+            lower[rows], upper[rows] = self._band(self.survival, self.log_survival_sd, rows=rows)
+        bounds, differs = {"survival": (lower, upper)}, np.flatnonzero(self.differs)
         lower, upper = lower.copy(), upper.copy()
-        lower[differs], upper[differs] = band(self.retention[differs], self.log_retention_sd[differs], level=LEVEL)
+        lower[differs], upper[differs] = self._band(self.retention, self.log_retention_sd, rows=differs)
         return bounds | {"retention": (lower, upper)}
+
+    def _band(self, curve: Floats, log_sd: Floats, *, rows: Ints) -> tuple[Floats, Floats]:
+        """Those rows are all of one kind: a forecast is by hazard, or by segment."""
+        of = counted_band if self.is_counted[rows].all() else band
+        return of(curve[rows], log_sd[rows], level=LEVEL)
 
 
 def forecast_by_hazard(model: HazardModel, table: FeatureTable) -> Forecast:
@@ -63,6 +69,7 @@ def forecast_by_hazard(model: HazardModel, table: FeatureTable) -> Forecast:
         tenure_months=made.tenure_months,
         renewal_churn=made.churn_by_next_renewal(),
         cause_probabilities=made.cause_probabilities,
+        is_counted=np.zeros(len(made.survival), dtype=bool),
         n_broken=len(find_broken_curves(made)),
     )
 
@@ -98,6 +105,7 @@ def forecast_by_segment(
         tenure_months=tenure,
         renewal_churn=np.full(len(tenure), np.nan),
         cause_probabilities=end_causes(causes, table),
+        is_counted=np.ones(len(tenure), dtype=bool),
         n_broken=0,
     )
 
@@ -124,14 +132,14 @@ def draws_by_segment(forecast: Forecast, *, cuts: Sequence[Groups], segment: NDA
     alike = which * (int(forecast.tenure_months.max(initial=0)) + 1) + forecast.tenure_months
     alike = np.column_stack([alike, forecast.retention.sum(axis=1)])
     _, first, curve = np.unique(alike, axis=0, return_index=True, return_inverse=True)
-    exposure = np.maximum(-np.log(np.clip(forecast.retention[first], 1e-300, 1.0)), 1e-12)
-    sd, deviation = forecast.log_retention_sd[first] / exposure, normal[:, which[first]]
+    exposure = -np.log(np.clip(forecast.retention[first], 1e-300, 1.0))
+    sd, deviation = forecast.log_retention_sd[first], normal[:, which[first]]
     members = [np.zeros((cut.n_groups, len(first))) for cut in cuts]
     for member, cut in zip(members, cuts, strict=True):
         np.add.at(member, (cut.group, curve), cut.weight)
     draws = [np.zeros((N_DRAWS, cut.n_groups, FORECAST_MONTHS)) for cut in cuts]
     for number in range(N_DRAWS):
-        kept = np.exp(-exposure * np.exp(deviation[number][:, None] * sd))
+        kept = np.exp(-draw_exposure(exposure, sd, normal=deviation[number][:, None]))
         for into, member in zip(draws, members, strict=True):
             into[number] = member @ kept
     return draws

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.stats import gamma, norm
 
 from app.domain.renewal_tail import BetaGeometric
-from app.domain.segment_curves import MonthlyTable, conditional_survival, life_table
+from app.domain.segment_curves import MonthlyTable, conditional_survival, counted_band, draw_exposure, life_table
 from app.domain.survival import band
 
 TAIL = BetaGeometric(alpha=2.0, beta=8.0, log_sum_sd=0.5)
@@ -79,3 +80,44 @@ def test_a_segment_that_all_left_has_finite_curves() -> None:
     assert (np.diff(survival[0]) < 0).all()
     assert 0.0 < survival[0, 1] < 0.02
     assert np.isfinite(sd).all()
+
+
+@pytest.mark.parametrize("churns", [0.0, 0.3, 1.0, 5.0, 100.0])
+def test_exposures_are_drawn_as_the_gamma_quantiles_of_another_program(churns: float) -> None:
+    at_risk, levels = 400.0, np.array([0.5, 0.75, 0.95, 0.99])
+    exposure = max(churns, 1e-6) / at_risk
+    log_sd = np.sqrt(exposure / at_risk)
+    for level in levels:
+        normal = np.array([[norm.ppf(level)]])
+        drawn = draw_exposure(np.array([[exposure]]), np.array([[log_sd]]), normal=normal)
+        assert drawn[0, 0] == pytest.approx(gamma.ppf(level, max(churns, 1e-6) + 0.5) / at_risk, rel=0.05)
+
+
+def test_what_is_known_is_drawn_as_it_is() -> None:
+    exposure = np.array([[0.0, 0.5, 690.0]])
+    assert draw_exposure(exposure, np.zeros((1, 3)), normal=np.full((1, 3), 2.0)) == pytest.approx(exposure)
+
+
+def test_of_thirty_that_nobody_left_not_all_may_leave_within_a_year() -> None:
+    """The exact bound of a share of which 0 of 30 were seen is 1 - .05^(1/30), 9.5 %; Jeffreys' is 6.2 %."""
+    loyal = life_table(np.ones(25), np.full(24, 30))
+    survival, sd, _ = conditional_survival([loyal], table_of=np.array([0]), tenure_months=np.array([0]), months=12)
+    lower, upper = counted_band(survival, sd, level=0.9)
+    assert 0.05 <= 1 - lower[0, 11] <= 0.095
+    assert upper[0, 11] == pytest.approx(1.0, abs=1e-4)
+    assert (np.diff(lower[0]) <= 0).all()
+
+
+@pytest.mark.parametrize(("n", "hazard"), [(20, 0.003), (40, 0.003), (40, 0.01), (40, 0.03), (200, 0.02)])
+def test_bounds_of_few_churns_hold_the_truth_and_are_no_wider_than_they_need(n: int, hazard: float) -> None:
+    rng, true = np.random.default_rng(1), (1 - hazard) ** 12
+    held, width = [], []
+    for _ in range(150):
+        lost = rng.binomial(n, hazard, 24)
+        table = life_table(np.append(1.0, np.cumprod(1 - lost / n)), np.full(24, n))
+        survival, sd, _ = conditional_survival([table], table_of=np.array([0]), tenure_months=np.array([0]), months=12)
+        lower, upper = counted_band(survival, sd, level=0.9)
+        held.append(lower[0, 11] <= true <= upper[0, 11])
+        width.append(upper[0, 11] - lower[0, 11])
+    assert np.mean(held) >= 0.84
+    assert np.mean(width) <= 2 * 1.645 * np.sqrt(12 * hazard / n) + 2.5 / n

@@ -14,6 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from app.db import reading
+from app.errors import Invalid
 from app.queries.crm import (
     ConnectionState,
     find_ready_since,
@@ -47,6 +48,7 @@ from jobs.import_run import NothingNew
 from jobs.reconcile_crm import TooMuchGone, reconcile
 from jobs.sync import Synced, sync_inbox
 from jobs.work import Work
+from jobs.write_crm import BackWriter, write_back
 
 log = logging.getLogger(__name__)
 
@@ -115,10 +117,10 @@ def connect_over_network(work: Work, connection: ConnectionState) -> CrmClient:
     """The client of a connection. CrmError where its secret cannot be read or its URL not be reached."""
     try:
         secret = open_secret(connection, Keyring.of(work.settings))
-    except SecretUnreadable as error:
+        mapping = read_mapping(connection.mapping)
+    except (SecretUnreadable, Invalid) as error:
         raise CrmError(str(error)) from None
-    policy = Policy(private_targets=work.settings.private_targets)
-    return connect(read_mapping(connection.mapping), secret=secret, policy=policy)
+    return connect(mapping, secret=secret, policy=Policy(private_targets=work.settings.private_targets))
 
 
 def sync_crms(work: Work, asked: Asked = Asked(), *, connect: Connect = connect_over_network) -> CrmSynced:
@@ -151,6 +153,7 @@ def _sync(work: Work, connection: ConnectionState, *, asked: Asked, connect: Con
         until = time.monotonic() + asked.slice_seconds
         sweep = Sweep(work, connection, client, asked, until, zone)
         _read_all(sweep)
+        write_back(BackWriter(work, connection, client, read_mapping(connection.mapping), until))
     except OutOfTime:
         _note(work, connection, due_at=None)
     except CrmError as error:

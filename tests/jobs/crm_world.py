@@ -93,7 +93,14 @@ class World:
 def connect_story(engine: Engine, at: datetime) -> None:
     with transaction(engine) as session:
         session.add(
-            CrmConnection(name="story", kind="story", mapping="", secret_ciphertext=b"", created_at=at, failures=0)
+            CrmConnection(
+                name="story",
+                kind="hubspot",  # of those that ship: what the mapping says of the story is nothing
+                mapping='kind = "hubspot"',
+                secret_ciphertext=b"",
+                created_at=at,
+                failures=0,
+            )
         )
 
 

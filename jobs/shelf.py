@@ -6,6 +6,7 @@ it is wanted. The file is gone with the process, however that ends.
 
 import os
 import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from functools import cached_property
@@ -88,7 +89,10 @@ class Shelf:
 
     @cached_property
     def _file(self) -> Any:
-        return tempfile.TemporaryFile(dir=self._folder if self._folder.is_dir() else None)
+        folder = self._folder if self._folder.is_dir() else None
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  it is closed with the shelf
+        weakref.finalize(self, file.close)
+        return file
 
     def _write(self, number: int, *, kind: str, rows: np.ndarray[Any, Any]) -> None:
         at = self._file.seek(0, os.SEEK_END)

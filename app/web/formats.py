@@ -15,8 +15,11 @@ NONE = "–"
 
 
 def show_number(value: float | Decimal | None, *, digits: int = 0) -> str:
+    """What rounds to 0 has no sign."""
     if value is None:
         return NONE
+    if round(value, digits) == 0:
+        value = 0
     pattern = "#,##0" + ("." + "0" * digits if digits else "")
     return numbers.format_decimal(value, format=pattern, locale=get_locale())
 

@@ -47,6 +47,7 @@ class GroupRow:
     arr: str
     residual: str
     interval: str
+    realised: str
     expansion: str
     total: str
     extrapolated: str
@@ -159,6 +160,7 @@ def _describe_group(group: GroupLtv, currency: str) -> GroupRow:
         arr=show_money(group.arr_minor, currency),
         residual=show_money(round(values.residual), currency),
         interval=_interval(values, currency),
+        realised=_realised(values, currency),
         expansion=show_money(round(values.expansion), currency),
         total=show_money(round(values.total), currency),
         extrapolated=show_percent(values.extrapolated_share, digits=0),
@@ -217,6 +219,14 @@ def _month_row(month: int, curve: Curve) -> MonthRow:
 
 def _interval(values: PackedValues, currency: str) -> str:
     return show_money_range(round(values.lower), round(values.upper), currency=currency)
+
+
+def _realised(values: PackedValues, currency: str) -> str:
+    """Empty for a run that stored no chance."""
+    if values.realised is None:
+        return ""
+    low, high = values.realised
+    return _("will come in: %(range)s", range=show_money_range(round(low), round(high), currency=currency))
 
 
 def _name(group: str) -> str:

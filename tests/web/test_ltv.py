@@ -44,6 +44,15 @@ def finance(company_url: str, tmp_path: Path) -> Iterator[Finance]:
     app.engine.dispose()
 
 
+def shown_range(cells: str) -> tuple[float, float]:
+    """Of what will come in, as $1.2M - $3.4M or whole dollars."""
+    words = re.search(r"will come in: \$([\d.,]+)([KM]?) – \$([\d.,]+)([KM]?)", cells)
+    assert words, cells
+    lower, lower_unit, upper, upper_unit = words.groups()
+    times = {"": 1, "K": 1_000, "M": 1_000_000}
+    return float(lower.replace(",", "")) * times[lower_unit], float(upper.replace(",", "")) * times[upper_unit]
+
+
 def test_groups_show_what_the_api_says_of_them(client: FlaskClient) -> None:
     page = client.get("/ltv?by=channel&horizon=24&discount=8&margin=70&level=95").text
     asked = "group_by=channel&horizon_months=24&annual_discount_rate=0.08&gross_margin=0.7&level=95"
@@ -54,6 +63,8 @@ def test_groups_show_what_the_api_says_of_them(client: FlaskClient) -> None:
         cells = " ".join(shown[name])
         for figure in ("arr", "ltv_residual", "ltv_expansion", "ltv_total"):
             assert dollars(each[figure]) in cells, figure
+        lower, upper = (float(each["realised"][bound]["amount"]) for bound in ("lower", "upper"))
+        assert shown_range(cells) == (pytest.approx(lower, rel=0.01), pytest.approx(upper, rel=0.01))
     assert "over 24 months, margin 70.0%, discount 8.0% a year, intervals at 95%" in page
     assert 'name="discount" inputmode="decimal" value="8"' in page
 

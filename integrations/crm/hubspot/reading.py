@@ -18,6 +18,7 @@ from integrations.crm.mapping import CrmMapping
 
 KINDS = {Noun.COMPANY: "companies", Noun.CONTACT: "contacts", Noun.PRODUCT: "products", Noun.DEAL: "deals"}
 MODIFIED = {"contacts": "lastmodifieddate"}  # the others: hs_lastmodifieddate
+END = "end"  # in a mark: nothing of this part is left
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Pages = Iterator[Page[Any]]
@@ -37,7 +38,8 @@ class Reading:
             raise CrmError(f"The mark {mark!r} is none of HubSpot's; read the window from its beginning.")
         names = list(parts)
         for own in names[names.index(name) :]:
-            yield from parts[own](noun, window, place=place or None)
+            if place != END:
+                yield from parts[own](noun, window, place=place or None)
             place = ""
 
     def _parts(self, noun: Noun, window: Window) -> Mapping[str, Part]:
@@ -73,7 +75,7 @@ class Reading:
             fates = self.find(noun, recent) if recent else {}
             gone: list[Changed[Any]] = [Changed(id_, at[id_], None) for id_ in recent if fates[id_].fate is Fate.GONE]
             if gone:
-                yield Page(tuple(gone), f"archived:{following or place or ''}")
+                yield Page(tuple(gone), f"archived:{following or END}")
             if following is None:
                 return
             place = following
@@ -85,7 +87,7 @@ class Reading:
             given, following = self.wire.list_owners(after=place, is_archived=is_archived)
             items = [rows.owner(each, is_archived=is_archived) for each in given]
             if within := tuple(item for item in items if _is_within(item.modified_at, window)):
-                yield Page(within, f"{name}:{following or place or ''}")
+                yield Page(within, f"{name}:{following or END}")
             if following is None:
                 return
             place = following

@@ -158,6 +158,7 @@ class Rows:
             notice_days=read.whole("notice_days"),
             non_cancellable=read.mapped("non_cancellable") == "true",
             billing_period_months=read.whole("billing_period_months"),
+            available_on=read.day("createdate"),
         )
         amount = read.number("amount")
         lines = tuple(self._line(line, deal, of_deal=read) for line in parts.lines)

@@ -100,6 +100,32 @@ def test_an_archived_deal_is_told_with_the_instant_and_only_in_its_window(stage:
     assert ids_of(stage.client, Window(None, after)) == {}  # who knows of nothing has nothing to forget
 
 
+def test_every_page_of_every_part_has_a_mark_of_its_own_and_from_each_the_rest_is_read(stage: HubspotStage) -> None:
+    doomed = [a_deal(stage, state="open") for _ in range(250)]
+    touched, before = a_deal(stage), stage.now()
+    for deal in doomed:
+        stage.delete_deal(deal)
+    edited = [a_deal(stage) for _ in range(3)]
+    (line,) = stage.fake.records.linked("deals", int(touched), "line_items")
+    stage.fake.records.update("line_items", line, {"price": "250"})
+    for number in range(120):
+        stage.create_owner(f"Kim {number}")
+    stage.fake.owners[0] |= {"archived": True}
+    window = Window(before, stage.now())
+    for noun, wanted in (
+        (Noun.DEAL, {*doomed, touched, *edited}),
+        (Noun.OWNER, {each["id"] for each in stage.fake.owners}),
+    ):
+        pages = list(stage.client.read(noun, window))
+        marks = [page.mark for page in pages]
+        assert len(marks) >= 3
+        assert len(set(marks)) == len(marks)
+        for number, mark in enumerate(marks, start=1):
+            done = {item.id for page in pages[:number] for item in page.items}
+            rest = [item.id for page in stage.client.read(noun, window, mark=mark) for item in page.items]
+            assert sorted([*done, *rest]) == sorted(wanted)
+
+
 def test_what_was_merged_is_not_told_as_gone(stage: HubspotStage) -> None:
     pair, before = [a_deal(stage), a_deal(stage)], stage.now()
     alive = stage.merge_deals(*pair)

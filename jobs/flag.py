@@ -98,13 +98,16 @@ def _situation(accounts: Ints, risks: AccountRisks, *, lines: SoldLines, standin
     size = len(accounts)
     status = np.full(size, "", dtype=object)
     churn, renewal_churn = np.full(size, np.nan), np.full(size, np.nan)
+    is_leaving = np.zeros(size, dtype=np.bool_)
+    is_leaving[place] = risks.is_leaving
     renewal_on = np.full(size, np.datetime64("NaT", "D"))
     status[place], churn[place] = risks.status, risks.churn_3_months
     renewal_churn[place], renewal_on[place] = risks.renewal_churn, risks.renewal_on
     status[np.isin(accounts, sorted(standing.merged))] = "merged"
     year_ago = np.datetime64(add_months(as_of, -MONTHS_OF_A_YEAR))
     buys = np.isin(accounts, lines.account_id[lines.closed_on >= year_ago])
-    return Situation(status, buys, np.zeros(size, dtype=np.bool_), churn, renewal_on, renewal_churn)
+    is_escalated = np.zeros(size, dtype=np.bool_)
+    return Situation(status, buys, is_escalated, is_leaving, churn, renewal_on, renewal_churn)
 
 
 def _nights_back(session: Session, as_of: date) -> date | None:

@@ -10,6 +10,7 @@ from app.api.health_said import present_override
 from app.api.meta import money, note_on, run_meta, today
 from app.auth import may
 from app.domain.features import Floats
+from app.domain.notices import Leave
 from app.errors import Invalid, NotAllowed
 from app.http import database
 from app.queries.accounts import AccountFilter, AccountPage, AccountQuery, AccountRow, load_account
@@ -17,6 +18,7 @@ from app.queries.accounts import list_accounts as load_accounts
 from app.queries.cursors import Sort
 from app.queries.health_change import NO_SCORE, NOT_RECORDED, WITHHELD, load_health_move
 from app.queries.health_overrides import Override, find_overrides
+from app.queries.leaves import find_leaves
 from app.queries.ltv import CURVE_LEVEL
 from app.queries.runs import Run
 from app.queries.scores import AccountScore, Curve, load_score
@@ -36,7 +38,7 @@ CSV_HEADER = (
     *("id", "name", "segment", "industry", "country", "employees", "channel", "campaign", "parent_id"),
     *("status", "basis", "started_on", "tenure_months", "renewal_on", "arr", "currency"),
     *("health", "band", "coverage", "override_band", "override_score", "override_expires_on"),
-    *("churn_probability", "ltv_residual"),
+    *("churn_probability", "leaves_on", "ltv_residual"),
 )
 
 
@@ -54,10 +56,13 @@ def ask(parameters: Mapping[str, Any]) -> AccountPage:
     return load_accounts(database(), query, today=today())
 
 
-def present(row: AccountRow, run: Run | None, *, override: Override | None = None) -> dict[str, Any]:
+def present(
+    row: AccountRow, run: Run | None, *, override: Override | None = None, leaving: Leave | None = None
+) -> dict[str, Any]:
     currency = run.currency if run else ""
     shown = {name: getattr(row, name) for name in AccountRow.__dataclass_fields__}
     shown["override"] = present_override(override, today=today())
+    shown["leaving"] = leaving
     shown["arr"] = money(row.arr_minor, currency)
     shown["ltv_residual"] = money(row.ltv_residual_minor, currency) if may("ltv:read") else None
     return shown
@@ -79,7 +84,8 @@ def list_accounts(parameters: dict[str, Any]) -> Reply:
     """
     page = ask(parameters)
     overrides = find_overrides(database(), [row.id for row in page.rows], today=today())
-    items = [present(row, page.run, override=overrides.get(row.id)) for row in page.rows]
+    leaves = find_leaves(database(), page.run, churn={row.id: row.churn_probability for row in page.rows})
+    items = [present(row, page.run, override=overrides.get(row.id), leaving=leaves.get(row.id)) for row in page.rows]
     body = {"data": items, "meta": run_meta(page.run, *ACCOUNT_DEFINITIONS)}
     rows = [_csv_row(item, page.run) for item in items] if wants_csv(parameters) else None
     return Reply(body, page.next_cursor, rows)
@@ -90,6 +96,7 @@ def _csv_row(item: Mapping[str, Any], run: Run | None) -> list[Any]:
     for name, value in (item["override"] or {}).items():
         if f"override_{name}" in cells:
             cells[f"override_{name}"] = value
+    cells["leaves_on"] = item["leaving"].leaves_on if item["leaving"] else None
     for name in ("arr", "ltv_residual"):
         cells[name] = item[name].amount if item[name] is not None else None
     return list((cells | {"currency": run.currency if run else None}).values())
@@ -99,8 +106,9 @@ def _csv_row(item: Mapping[str, Any], run: Run | None) -> list[Any]:
 def show_account(account_id: int) -> Reply:
     """One account with its ids in other systems and what it has."""
     found = load_account(database(), account_id, today=today())
+    leaving = _find_leave(found.run, found.row.id, churn=found.row.churn_probability)
     return Reply(
-        present(found.row, found.run, override=_find_override(account_id))
+        present(found.row, found.run, override=_find_override(account_id), leaving=leaving)
         | {
             "custom": found.custom,
             "external_ids": found.external_ids,
@@ -113,6 +121,10 @@ def show_account(account_id: int) -> Reply:
 
 def _find_override(account_id: int) -> Override | None:
     return find_overrides(database(), [account_id], today=today()).get(account_id)
+
+
+def _find_leave(run: Run | None, account_id: int, *, churn: float | None) -> Leave | None:
+    return find_leaves(database(), run, churn={account_id: churn}).get(account_id)
 
 
 @endpoint(
@@ -136,6 +148,7 @@ def show_account_health(account_id: int, parameters: dict[str, Any]) -> Reply:
         {
             **{name: getattr(score, name) for name in ("account_id", "status", "health", "band", "coverage", "risk")},
             "override": present_override(_find_override(account_id), today=today()),
+            "leaving": _find_leave(score.run, account_id, churn=score.churn_probability),
             "churn_within": _churn_within(score.survival, score.by_cause) if score.survival else [],
             "renewal_churn_probability": score.renewal_churn_probability,
             "renewal_on": score.renewal_on,

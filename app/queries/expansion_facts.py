@@ -17,6 +17,7 @@ from app.domain.features import Bools, Floats
 from app.domain.fx import MissingRate
 from app.domain.money import Money
 from app.domain.months import Days, Ints
+from app.domain.survival import FORECAST_MONTHS
 from app.models.accounts import AccountVersion
 from app.models.contracts import Contract, ContractLine, ContractLineVersion
 from app.models.deals import DealVersion
@@ -64,6 +65,7 @@ class AccountRisks:
 
     account_id: Ints
     status: NDArray[Any]
+    is_leaving: Bools  # by a notice: its curve ends at 0, which that of a model never does
     churn_3_months: Floats
     renewal_on: Days
     renewal_churn: Floats
@@ -169,14 +171,22 @@ def load_account_risks(session: Session, run_id: int) -> AccountRisks:
     """
     survival = _float_of(Score.survival, RISK_MONTHS - 1)
     voluntary = _float_of(Score.cause_probabilities, HORIZONS_MONTHS.index(RISK_MONTHS) * len(CAUSES) + VOLUNTARY)
+    last = _float_of(Score.survival, FORECAST_MONTHS - 1)
+    renewal = (Score.renewal_on, Score.renewal_churn_probability)
     statement = (
-        select(Score.account_id, Score.status, survival, voluntary, Score.renewal_on, Score.renewal_churn_probability)
+        select(Score.account_id, Score.status, survival, last, voluntary, *renewal)
         .where(Score.run_id == run_id)
         .order_by(Score.account_id)
     )
-    account, status, stays, leaves, renewal_on, renewal_churn = fetch_columns(session, statement)
-    third = np.array([_risk(*each) for each in zip(stays, leaves, strict=True)], dtype=np.float64)
-    return AccountRisks(account.astype(np.int64), status, third, renewal_on, renewal_churn.astype(np.float64))
+    account, status, stays, end, leaves, renewal_on, renewal_churn = fetch_columns(session, statement)
+    return AccountRisks(
+        account_id=account.astype(np.int64),
+        status=status,
+        is_leaving=np.array([each is not None and not np.frombuffer(each, "<f4").any() for each in end], dtype=bool),
+        churn_3_months=np.array([_risk(*each) for each in zip(stays, leaves, strict=True)], dtype=np.float64),
+        renewal_on=renewal_on,
+        renewal_churn=renewal_churn.astype(np.float64),
+    )
 
 
 def _float_of(column: InstrumentedAttribute[bytes | None], place: int) -> ColumnElement[bytes]:

@@ -8,6 +8,15 @@ from app.schemas.health import OverrideItem
 from app.schemas.parameters import said
 
 
+class LeaveItem(Schema):
+    given_on = Day()
+    leaves_on = Day(metadata=said("the first day that is not paid for"))
+    cause = Text(metadata=said("voluntary, payment_failure, closed"))
+
+
+LEAVING = said("where a notice ends all that the account pays for; no forecast is made of it then")
+
+
 class AccountItem(Schema):
     id = fields.Integer()
     name = Text()
@@ -29,6 +38,7 @@ class AccountItem(Schema):
     coverage = Number(metadata=said("0 to 1: how much of what health rests on is known"))
     override = fields.Nested(OverrideItem, allow_none=True, metadata=said("what somebody has set beside it, in force"))
     churn_probability = Number(metadata=said("within 12 months"))
+    leaving = fields.Nested(LeaveItem, allow_none=True, metadata=LEAVING)
     ltv_residual = MoneyField(allow_none=True, metadata=said("at the company's horizon, discount and margin"))
 
 
@@ -72,7 +82,7 @@ class ChurnWithin(Schema):
 
 
 class Driver(Schema):
-    name = fields.String()
+    name = fields.String(metadata=said("of an input of the model, tenure, contract, or notice where one was given"))
     dimension = fields.String()
     contribution = Number(metadata=said("in the logit of the risk; above 0 is risk"))
     value = Number(metadata=said("null: missing"))
@@ -129,6 +139,7 @@ class AccountHealth(Schema):
     coverage = Number()
     risk = Number(metadata=said("the yearly churn probability that health maps"))
     override = fields.Nested(OverrideItem, allow_none=True, metadata=said("what somebody has set beside it, in force"))
+    leaving = fields.Nested(LeaveItem, allow_none=True, metadata=LEAVING)
     churn_within = fields.List(fields.Nested(ChurnWithin), metadata=said("bounds at 90 %"))
     renewal_churn_probability = Number(metadata=said("up to and at the next renewal"))
     renewal_on = Day(allow_none=True)

@@ -7,12 +7,14 @@ from flask import render_template
 from flask.typing import ResponseReturnValue
 
 from app.auth import may, requires
+from app.domain.notices import Leave
 from app.errors import NotReady
 from app.http import database
 from app.queries.account_list import load_companions
 from app.queries.accounts import AccountDetail, AccountRow, load_account
 from app.queries.contracts import load_contracts
 from app.queries.health_overrides import Override, list_overrides
+from app.queries.leaves import find_leaves
 from app.queries.onboarding import load_onboarding_plans
 from app.queries.scores import AccountScore, load_score
 from app.web.contracts import describe_contracts
@@ -20,6 +22,7 @@ from app.web.formats import NONE, show_day, show_days_until, show_money, show_nu
 from app.web.health import Pill, describe_health, describe_pill
 from app.web.health_change import describe_change
 from app.web.health_override import describe_by_hand
+from app.web.leaving import notice_advice
 from app.web.lists import Figure
 from app.web.ltv import describe_ltv
 from app.web.moment import Moment, advise, describe_freshness, load_moment
@@ -49,6 +52,7 @@ def render_account(account_id: int, *, problem: str = "") -> str:
     detail = load_account(database(), account_id, today=moment.today)
     score = _find_score(account_id)
     known_at, as_of = moment.known_at, moment.as_of
+    leave = _find_leave(score)
     contracts = load_contracts(
         database(), account_id, known_at=known_at, as_of=as_of, grace_days=moment.settings.grace_days
     )
@@ -60,8 +64,9 @@ def render_account(account_id: int, *, problem: str = "") -> str:
         fresh=describe_freshness(moment),
         advice=advise(moment),
         problem=problem,
+        leaving=notice_advice(leave) if leave else "",
         account=_describe_head(detail, in_force, moment=moment),
-        health=describe_health(score, moment=moment),
+        health=describe_health(score, leave=leave, moment=moment),
         by_hand=describe_by_hand(detail.row, overrides, moment=moment),
         pulse=describe_pulses(account_id, moment=moment),
         change=describe_change(account_id, moment=moment),
@@ -80,6 +85,12 @@ def _find_score(account_id: int) -> AccountScore | None:
         return load_score(database(), account_id)
     except NotReady:
         return None
+
+
+def _find_leave(score: AccountScore | None) -> Leave | None:
+    if score is None:
+        return None
+    return find_leaves(database(), score.run, churn={score.account_id: score.churn_probability}).get(score.account_id)
 
 
 def _describe_head(detail: AccountDetail, override: Override | None, *, moment: Moment) -> AccountHead:

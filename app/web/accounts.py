@@ -8,6 +8,8 @@ from flask.typing import ResponseReturnValue
 from flask_babel import LazyString
 
 from app.auth import may, requires
+from app.domain.health import NOTICE
+from app.domain.notices import Leave
 from app.http import database
 from app.queries.account_list import (
     Choices,
@@ -20,6 +22,7 @@ from app.queries.account_list import (
     sum_up_accounts,
 )
 from app.queries.accounts import AccountQuery, AccountRow, list_accounts
+from app.queries.leaves import find_leaves
 from app.web.accounts_asked import FILTERS, RENEWAL_DAYS, Asked, read_asked
 from app.web.drivers import driver_words, effect_words
 from app.web.formats import (
@@ -35,6 +38,7 @@ from app.web.formats import (
     show_tenure,
 )
 from app.web.health import TONES, Pill, describe_pill
+from app.web.leaving import leaving_words, notice_words
 from app.web.lists import Column, Figure, Select, describe_column
 from app.web.moment import Moment, advise, describe_freshness, load_moment
 from app.web.texts import gettext as _
@@ -137,6 +141,7 @@ def _results(asked: Asked, moment: Moment) -> Results:
     page = list_accounts(database(), query, today=moment.today)
     ids = [row.id for row in page.rows]
     companions = load_companions(database(), ids, run=page.run, today=moment.today)
+    leaves = find_leaves(database(), page.run, churn={row.id: row.churn_probability for row in page.rows})
     return Results(
         order_text=_("Column headers can be clicked to sort."),
         csv_url=asked.address("web.accounts_csv"),
@@ -149,7 +154,9 @@ def _results(asked: Asked, moment: Moment) -> Results:
             "tenure": _("Tenure"),
             "renewal": _("Renewal"),
         },
-        rows=tuple(_describe_row(row, companions[row.id], moment=moment) for row in page.rows),
+        rows=tuple(
+            _describe_row(row, companions[row.id], leave=leaves.get(row.id), moment=moment) for row in page.rows
+        ),
         next_url=asked.address("web.accounts", cursor=page.next_cursor) if page.next_cursor else None,
         first_url=asked.address("web.accounts") if asked.cursor else None,
     )
@@ -221,7 +228,7 @@ def _band_parts(totals: Totals) -> Iterator[BandPart]:
             start += width
 
 
-def _describe_row(row: AccountRow, companion: Companion, *, moment: Moment) -> Row:
+def _describe_row(row: AccountRow, companion: Companion, *, leave: Leave | None, moment: Moment) -> Row:
     currency = moment.currency
     pays = row.status in ("live", "in_grace")
     return Row(
@@ -229,14 +236,14 @@ def _describe_row(row: AccountRow, companion: Companion, *, moment: Moment) -> R
         name=row.name,
         about=" · ".join(part for part in (row.segment, companion.plan, companion.csm) if part),
         health=describe_pill(row, companion.override),
-        churn=show_percent(row.churn_probability),
+        churn=leaving_words(leave) if leave else show_percent(row.churn_probability),
         arr=show_money(row.arr_minor, currency) if row.status != "not_applicable" else NONE,
         ltv=show_money(row.ltv_residual_minor, currency),
         ltv_range=_range(row, currency),
         tenure=show_tenure(row.tenure_months),
         renewal=show_day(row.renewal_on) if pays else NONE,
         renewal_in=show_days_until((row.renewal_on - moment.as_of).days) if row.renewal_on and pays else "",
-        driver=_describe_driver(companion.driver),
+        driver=_describe_driver(companion.driver, leave=leave),
     )
 
 
@@ -247,8 +254,9 @@ def _range(row: AccountRow, currency: str) -> str:
     return show_money_range(low, high, currency=currency)
 
 
-def _describe_driver(driver: TopDriver | None) -> Driver | None:
+def _describe_driver(driver: TopDriver | None, *, leave: Leave | None) -> Driver | None:
     if driver is None:
         return None
     tone, icon = ("risk", "up") if driver.contribution > 0 else ("good", "down")
-    return Driver(driver_words(driver.name), effect_words(driver.contribution), tone, icon)
+    words = notice_words(leave) if leave and driver.name == NOTICE else driver_words(driver.name)
+    return Driver(words, effect_words(driver.contribution), tone, icon)

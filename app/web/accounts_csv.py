@@ -8,9 +8,11 @@ from flask import Response
 from flask.typing import ResponseReturnValue
 
 from app.auth import may, requires
+from app.domain.notices import Leave
 from app.http import database
 from app.queries.account_list import Companion, load_companions
 from app.queries.accounts import AccountQuery, AccountRow, list_accounts
+from app.queries.leaves import find_leaves
 from app.schemas.spreadsheet import write_csv
 from app.web.accounts_asked import Asked, read_asked
 from app.web.formats import amount
@@ -36,6 +38,7 @@ CSV_COLUMNS = (
     "override_score",
     "override_expires_on",
     "churn_probability_12_months",
+    "leaves_on",
     "ltv_residual",
     "ltv_residual_lower",
     "ltv_residual_upper",
@@ -60,14 +63,15 @@ def _csv_rows(asked: Asked, moment: Moment) -> Iterator[Sequence[Any]]:
         page = list_accounts(database(), query, today=moment.today)
         ids = [row.id for row in page.rows]
         companions = load_companions(database(), ids, run=page.run, today=moment.today)
+        leaves = find_leaves(database(), page.run, churn={row.id: row.churn_probability for row in page.rows})
         for row in page.rows:
-            yield _csv_row(row, companions[row.id], moment=moment)
+            yield _csv_row(row, companions[row.id], leave=leaves.get(row.id), moment=moment)
         if page.next_cursor is None:
             return
         query = replace(query, cursor=page.next_cursor)
 
 
-def _csv_row(row: AccountRow, companion: Companion, *, moment: Moment) -> Sequence[Any]:
+def _csv_row(row: AccountRow, companion: Companion, *, leave: Leave | None, moment: Moment) -> Sequence[Any]:
     def money(minor: int | None, *, is_shown: bool = True) -> Any:
         return None if minor is None or not is_shown else amount(minor, moment.currency)
 
@@ -90,6 +94,7 @@ def _csv_row(row: AccountRow, companion: Companion, *, moment: Moment) -> Sequen
         row.coverage,
         *((override.band, override.score, override.expires_on) if override else (None, None, None)),
         row.churn_probability,
+        leave.leaves_on if leave else None,
         money(row.ltv_residual_minor, is_shown=shows_ltv),
         money(row.ltv_residual_lower_minor, is_shown=shows_ltv),
         money(row.ltv_residual_upper_minor, is_shown=shows_ltv),

@@ -34,6 +34,7 @@ FEATURES: dict[str, LazyString] = {
     "returned": _l("Left once and came back"),
     "tenure": _l("Time as a customer"),
     "contract": _l("Contract and its renewal"),
+    "notice": _l("Notice given"),
 }
 
 

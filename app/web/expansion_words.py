@@ -29,6 +29,7 @@ REASONS: Words = {
     "not_found": _l("The night no longer finds it"),
     "not_live": _l("The account is no longer live"),
     "not_scored": _l("The account has no score"),
+    "leaving": _l("The account has given notice"),
     "escalation": _l("An escalated ticket is open"),
     "churn_risk": _l("The account is likely to leave soon"),
     "renewal": _l("The renewal is near and in danger"),

@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from app.domain.health import NOTICE
+from app.domain.notices import Leave
 from app.queries.health_overrides import Override
 from app.queries.scores import AccountScore
 from app.web.absence import why_no_forecast
 from app.web.drivers import effect_words, finding_words, weight_words
 from app.web.formats import show_day, show_number, show_percent
+from app.web.leaving import notice_words
 from app.web.moment import Moment
 from app.web.texts import gettext as _
 from app.web.texts import ngettext
@@ -99,7 +102,7 @@ def _calculated_pill(scored: Scored) -> Pill:
     return Pill("none", None, _("No own score") if scored.basis == "segment" else word(BANDS, "none"))
 
 
-def describe_health(score: AccountScore | None, *, moment: Moment) -> HealthCard:
+def describe_health(score: AccountScore | None, *, leave: Leave | None, moment: Moment) -> HealthCard:
     if score is None:
         return HealthCard(Pill("none", None, ""), "", why_no_forecast(None), (), (), ())
     pill = describe_pill(score)
@@ -109,8 +112,8 @@ def describe_health(score: AccountScore | None, *, moment: Moment) -> HealthCard
         pill=pill,
         basis=_basis(score, moment),
         reason=_reason(score, moment),
-        facts=tuple(_facts(score)),
-        drivers=tuple(_drivers(explanation.get("drivers", ()))) if is_shown else (),
+        facts=tuple(_facts(score, leave=leave)),
+        drivers=tuple(_drivers(explanation.get("drivers", ()), leave=leave)) if is_shown else (),
         dimensions=tuple(_describe_dimension(each) for each in explanation.get("dimensions", ())),
     )
 
@@ -142,7 +145,11 @@ def _reason(score: AccountScore, moment: Moment) -> str:
     )
 
 
-def _facts(score: AccountScore) -> list[Fact]:
+def _facts(score: AccountScore, *, leave: Leave | None) -> list[Fact]:
+    """What was said takes the place of what is likely."""
+    if leave is not None:
+        given = _("notice given on %(day)s", day=show_day(leave.given_on))
+        return [Fact(_("Leaves on"), show_day(leave.leaves_on), given), *_coverage(score)]
     facts = []
     if score.churn_probability is not None:
         facts.append(Fact(_("Churn within 12 months"), show_percent(score.churn_probability), _interval(score)))
@@ -156,9 +163,13 @@ def _facts(score: AccountScore) -> list[Fact]:
         facts.append(Fact(_("Churn up to its renewal"), show_percent(score.renewal_churn_probability), by))
     if score.risk is not None:
         facts.append(Fact(_("Risk a year, behind the score"), show_percent(score.risk)))
-    if score.coverage is not None:
-        facts.append(Fact(_("Inputs known"), show_percent(score.coverage, digits=0)))
-    return facts
+    return [*facts, *_coverage(score)]
+
+
+def _coverage(score: AccountScore) -> list[Fact]:
+    if score.coverage is None:
+        return []
+    return [Fact(_("Inputs known"), show_percent(score.coverage, digits=0))]
 
 
 def _interval(score: AccountScore) -> str:
@@ -168,23 +179,24 @@ def _interval(score: AccountScore) -> str:
     return _("%(low)s to %(high)s at 90%%", low=show_percent(float(low)), high=show_percent(float(high)))
 
 
-def _drivers(drivers: Sequence[Mapping[str, Any]]) -> list[DriverRow]:
+def _drivers(drivers: Sequence[Mapping[str, Any]], *, leave: Leave | None) -> list[DriverRow]:
     """The largest, up or down; bars share one scale."""
     moving = [driver for driver in drivers if driver["contribution"]]
     top = sorted(moving, key=lambda driver: -abs(driver["contribution"]))[:TOP]
     scale = max((abs(driver["contribution"]) for driver in top), default=1.0)
-    return [_describe_driver(driver, scale=scale) for driver in top]
+    return [_describe_driver(driver, scale=scale, leave=leave) for driver in top]
 
 
-def _describe_driver(driver: Mapping[str, Any], *, scale: float) -> DriverRow:
+def _describe_driver(driver: Mapping[str, Any], *, scale: float, leave: Leave | None) -> DriverRow:
     contribution = driver["contribution"]
     width = round(HALF_BAR * abs(contribution) / scale, 1)
     is_up = contribution > 0
-    words = finding_words(driver["name"], driver["value"])
+    is_notice = driver["name"] == NOTICE
+    words = notice_words(leave) if is_notice and leave else finding_words(driver["name"], driver["value"])
     return DriverRow(
         text=words if driver["is_known"] else _("%(finding)s, as last known", finding=words),
         effect=effect_words(contribution),
-        weight=weight_words(is_learned=driver["is_learned"], churns=driver["churns"]),
+        weight="" if is_notice else weight_words(is_learned=driver["is_learned"], churns=driver["churns"]),
         direction="up" if is_up else "down",
         start=HALF_BAR if is_up else HALF_BAR - width,
         width=width,

@@ -8,6 +8,7 @@ from typing import Any
 from flask import request
 from flask_babel import LazyString
 
+from app.domain.health import NOTICE
 from app.http import database
 from app.queries.health_change import (
     NO_SCORE,
@@ -151,9 +152,14 @@ def _part_rows(parts: Mapping[str, float]) -> Iterator[PartRow]:
 def _behind(move: HealthMove) -> Iterator[BehindRow]:
     """The inputs that are others now and whose contribution moved most."""
     moved = [
-        each for each in move.drivers if each["earlier_value"] != each["later_value"] and abs(each["moved"]) > LEAST
+        each
+        for each in move.drivers
+        if abs(each["moved"]) > LEAST and (each["earlier_value"] != each["later_value"] or each["name"] == NOTICE)
     ]
     for each in moved[:TOP]:
+        if each["name"] == NOTICE:
+            yield BehindRow(driver_words(NOTICE) if each["moved"] > 0 else _("Notice taken back"), "")
+            continue
         then, now = (_finding(each["name"], each[end]) for end in ("earlier_value", "later_value"))
         yield BehindRow(now, _("before: %(finding)s", finding=then))
 

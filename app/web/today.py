@@ -9,10 +9,13 @@ from flask.typing import ResponseReturnValue
 from flask_babel import LazyString
 
 from app.auth import current_user, may, requires
+from app.domain.health import NOTICE
+from app.domain.notices import Leave
 from app.http import database
 from app.queries.account_list import Companion, count_all_accounts, load_companions
 from app.queries.expansion import OpportunityFilter, OpportunityQuery, list_opportunities, sum_up_opportunities
 from app.queries.feeds import list_feeds
+from app.queries.leaves import find_leaves
 from app.queries.today import (
     NeedyAccount,
     Overnight,
@@ -38,6 +41,7 @@ from app.web.formats import (
     show_percent,
 )
 from app.web.health import Pill, describe_pill
+from app.web.leaving import leaving_words, notice_words
 from app.web.lists import Figure
 from app.web.moment import Moment, advise, describe_freshness, load_moment
 from app.web.opportunities import Row, describe_row, show_worths
@@ -76,6 +80,7 @@ class Needy:
     at_risk_range: str
     churn: str
     arr: str
+    leaving: str  # where it has said so; else empty
     reasons: tuple[str, ...]
     facts: str
 
@@ -107,6 +112,7 @@ def show_today() -> ResponseReturnValue:
     needy = load_needy_accounts(database(), whose, limit=MOST_NEEDY) if whose else []
     in_grace = load_accounts_in_grace(database(), whose, limit=MOST_IN_GRACE) if whose else []
     csms = load_companions(database(), [row.id for row in (*needy, *in_grace)], run=None, today=moment.today)
+    leaves = find_leaves(database(), moment.run, churn={row.id: row.churn_probability for row in needy})
     overnight = load_overnight(database(), whose, limit=MOST_CHANGES) if whose else None
     ready = _ready(people, moment) if may("opportunities:read") else None
     return render_template(
@@ -118,8 +124,8 @@ def show_today() -> ResponseReturnValue:
         choices=_choices(people),
         whose=people.whose,
         figures=tuple(_figures(whose, ready, moment=moment)) if whose else (),
-        needy=[_describe_needy(row, csms[row.id], moment=moment) for row in needy],
-        in_grace=[_describe_needy(row, csms[row.id], moment=moment) for row in in_grace],
+        needy=[_describe_needy(row, csms[row.id], leave=leaves.get(row.id), moment=moment) for row in needy],
+        in_grace=[_describe_needy(row, csms[row.id], leave=None, moment=moment) for row in in_grace],
         changes=[_describe_change(each, moment) for each in overnight.largest] if overnight else [],
         changes_text=_overnight_text(overnight, moment) if overnight else "",
         ready=ready,
@@ -176,7 +182,7 @@ def _figures(whose: Whose, ready: Ready | None, *, moment: Moment) -> Iterator[F
         yield Figure(_("Can be won"), ready.worth or NONE, opportunities)
 
 
-def _describe_needy(row: NeedyAccount, companion: Companion, *, moment: Moment) -> Needy:
+def _describe_needy(row: NeedyAccount, companion: Companion, *, leave: Leave | None, moment: Moment) -> Needy:
     return Needy(
         url=url_for("web.account", account_id=row.id),
         name=row.name,
@@ -186,7 +192,8 @@ def _describe_needy(row: NeedyAccount, companion: Companion, *, moment: Moment) 
         at_risk_range=_range(row, moment),
         churn=show_percent(row.churn_probability, digits=0),
         arr=show_money(row.arr_minor, moment.currency),
-        reasons=_reasons(row.explanation if row.health is not None else None),
+        leaving=leaving_words(leave) if leave else "",
+        reasons=_reasons(row.explanation if row.health is not None else None, leave=leave),
         facts=" · ".join(_facts(row, moment)),
     )
 
@@ -198,12 +205,13 @@ def _range(row: NeedyAccount, moment: Moment) -> str:
     return f"{show_money_briefly(low, moment.currency)} – {show_money_briefly(high, moment.currency)}"
 
 
-def _reasons(explanation: Mapping[str, Any] | None) -> tuple[str, ...]:
+def _reasons(explanation: Mapping[str, Any] | None, *, leave: Leave | None) -> tuple[str, ...]:
     """What raises its risk most, in words; first what somebody can do something about."""
     drivers = explanation["drivers"] if explanation else ()
     raising = [each for each in drivers if each["contribution"] > 0 and not is_good_news(each["name"], each["value"])]
     raising.sort(key=lambda each: (is_given(each["name"]), -each["contribution"]))
-    return tuple(finding_words(each["name"], each["value"]) for each in raising[:REASONS])
+    words = [finding_words(each["name"], each["value"]) for each in raising if each["name"] != NOTICE]
+    return tuple([notice_words(leave), *words][:REASONS] if leave else words[:REASONS])
 
 
 def _facts(row: NeedyAccount, moment: Moment) -> Iterator[str]:

@@ -50,6 +50,7 @@ def test_the_list_names_every_account_that_is_not_merged_away(ask: Ask) -> None:
         "coverage": 0.2,
         "override": None,
         "churn_probability": pytest.approx(1 - 0.9**12),
+        "leaving": None,
         "ltv_residual": {"amount": "2400.00", "currency": "USD"},
     }
 

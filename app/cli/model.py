@@ -95,7 +95,7 @@ def _measures(test: "Backtest") -> Iterator[str]:
 
 def _show(estimate: "Estimate") -> str:
     if estimate.value is None:
-        return NONE
+        return NONE if estimate.lower is None else f"{estimate.lower:.3f} or more"
     if estimate.lower is None or estimate.upper is None:
         return f"{estimate.value:.3f}"
     return f"{estimate.value:.3f} ({estimate.lower:.3f} to {estimate.upper:.3f})"

@@ -77,6 +77,11 @@ def _total(test: Backtest) -> Finding:
             low=show_number(test.ratio.lower, digits=2),
             high=show_number(test.ratio.upper, digits=2),
         )
+    elif test.ratio.lower is not None:
+        said += " " + _(
+            "Where nobody left, expected over observed has no value; it is %(low)s or more.",
+            low=show_number(test.ratio.lower, digits=2),
+        )
     answers = {
         "right": (_("Yes, within what chance allows"), "good"),
         "too_few": (_("No, it expected too few"), "risk"),

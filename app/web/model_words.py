@@ -93,8 +93,10 @@ def show_interval(estimate: Estimate) -> str:
 
 def show_range(estimate: Estimate) -> str:
     """Of numbers, to two digits."""
-    if estimate.lower is None or estimate.upper is None:
+    if estimate.lower is None:
         return NONE
+    if estimate.upper is None:
+        return _("%(low)s or more", low=show_number(estimate.lower, digits=2))
     low, high = show_number(estimate.lower, digits=2), show_number(estimate.upper, digits=2)
     return _("%(low)s to %(high)s", low=low, high=high)
 

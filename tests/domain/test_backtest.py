@@ -120,7 +120,8 @@ def test_expected_and_observed_by_segment_by_pencil() -> None:
     large, small = judge_forecast(forecast(p), month, reference=np.full(4, 0.5), undecided=0, view=view).slices
     assert (large.name, large.accounts, large.expected, large.observed) == ("Large", 3, 1.25, 3)
     assert large.ratio.value == pytest.approx(1.25 / 3)
-    assert (small.name, small.accounts, small.expected, small.observed, small.ratio) == ("Small", 1, 0.25, 0, NOTHING)
+    assert (small.name, small.accounts, small.expected, small.observed) == ("Small", 1, 0.25, 0)
+    assert (small.ratio.value, small.ratio.lower, small.ratio.upper) == (None, pytest.approx(0.25 / 0.975), None)
 
 
 def test_what_only_orders_expects_no_number() -> None:

@@ -1,4 +1,5 @@
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from app.domain.calibration import (
     calibration_error_interval,
     calibration_slope,
     calibration_slope_interval,
+    exact_share_interval,
     expected_calibration_error,
     expected_over_observed,
     expected_over_observed_interval,
@@ -56,10 +58,36 @@ def test_brier_and_accuracy_by_pencil() -> None:
 def test_expected_over_observed_and_its_interval() -> None:
     p, y = np.full(100, 0.3), np.arange(100) < 25
     assert expected_over_observed(p, y) == pytest.approx(1.2)
-    low, high = expected_over_observed_interval(p, y, level=0.95)
-    assert (low, high) == pytest.approx((1.2 / math.exp(1.959964 * 0.1732051), 1.2 * math.exp(1.959964 * 0.1732051)))
+    exact = binomtest(int(y.sum()), len(y)).proportion_ci(method="exact")
+    expected = p.sum() / len(y)
+    assert expected_over_observed_interval(p, y, level=0.95) == pytest.approx(
+        (expected / exact.high, expected / exact.low)
+    )
     assert math.isnan(expected_over_observed(p, np.zeros(100, dtype=bool)))
-    assert all(map(math.isnan, expected_over_observed_interval(p, np.zeros(100, dtype=bool), level=0.9)))
+
+
+@pytest.mark.parametrize(("events", "n"), [(0, 30), (1, 30), (2, 400), (5, 20_000), (700, 20_000), (30, 30)])
+@pytest.mark.parametrize("level", [0.9, 0.95])
+def test_the_exact_limits_of_a_share_are_those_of_another_program(events: int, n: int, level: float) -> None:
+    found = binomtest(events, n).proportion_ci(confidence_level=level, method="exact")
+    assert exact_share_interval(events, n, level=level) == pytest.approx((found.low, found.high), rel=1e-9)
+
+
+def test_where_none_left_expected_over_observed_has_a_lower_bound_alone() -> None:
+    """Of 100 of whom none left, 3.6 may have been to leave: 10 expected are 2.8 times too many at the least."""
+    p, nobody = np.full(100, 0.1), np.zeros(100, dtype=bool)
+    low, high = expected_over_observed_interval(p, nobody, level=0.95)
+    assert low == pytest.approx(0.1 / (1 - 0.025**0.01))
+    assert math.isinf(high)
+
+
+@pytest.mark.parametrize("events", [1, 2, 5])
+def test_the_interval_of_expected_over_observed_of_few_churns_holds_one_where_all_is_right(events: int) -> None:
+    rng, p = np.random.default_rng(8), np.full(100, events / 100)
+    held = [low <= 1 <= high for low, high in (
+        expected_over_observed_interval(p, rng.random(100) < p, level=0.95) for _ in range(300)
+    )]  # fmt: skip
+    assert np.mean(held) >= 0.94
 
 
 def test_the_slope_agrees_with_scipy(made: tuple[np.ndarray, np.ndarray]) -> None:
@@ -98,14 +126,33 @@ def test_the_lift_of_the_top_decile() -> None:
     assert math.isnan(top_lift(p, np.zeros(100, dtype=bool)))
 
 
-def test_the_interval_of_the_auc_by_pencil() -> None:
-    """Two who left (.8, .4), three who stayed (.5, .3, .1): the first beats all three, the second two of three."""
-    p, y = np.array([0.8, 0.4, 0.5, 0.3, 0.1]), np.array([True, True, False, False, False])
-    beaten, beating = np.array([1.0, 2 / 3]), np.array([0.5, 1.0, 1.0])
-    spread = 1.959964 * math.sqrt(beaten.var(ddof=1) / 2 + beating.var(ddof=1) / 3)
-    assert auc(p, y) == pytest.approx(5 / 6)
-    assert auc_interval(p, y, level=0.95) == pytest.approx((5 / 6 - spread, 1.0))
-    assert all(map(math.isnan, auc_interval(p, np.arange(5) < 1, level=0.95)))
+@pytest.mark.parametrize("left", [(0.8, 0.4), (0.8, 0.7), (0.8,), (0.0,)])
+def test_the_interval_of_the_auc_ends_where_the_area_seen_is_two_errors_away(left: tuple[float, ...]) -> None:
+    p = np.array([*left, 0.5, 0.3, 0.1])
+    y = np.arange(len(p)) < len(left)
+    seen, (low, high) = auc(p, y), auc_interval(p, y, level=0.95)
+    for end in {low, high} - {0.0, 1.0, seen}:
+        shape = 1 + (len(p) / 2 - 1) * ((1 - end) / (2 - end) + end / (1 + end))
+        assert abs(seen - end) == pytest.approx(1.959964 * math.sqrt(end * (1 - end) * shape / (3 * len(left))))
+    assert low <= seen <= high
+    assert high - low > 0.4
+
+
+def test_there_is_no_interval_of_the_auc_where_all_are_alike() -> None:
+    assert all(map(math.isnan, auc_interval(np.arange(5.0), np.zeros(5, dtype=bool), level=0.95)))
+    assert all(map(math.isnan, auc_interval(np.arange(5.0), np.ones(5, dtype=bool), level=0.95)))
+
+
+@pytest.mark.parametrize("events", [1, 2, 3, 5, 50])
+@pytest.mark.parametrize("true", [0.6, 0.9])
+def test_the_interval_of_the_auc_of_few_churns_holds_the_truth(events: int, true: float) -> None:
+    rng, held = np.random.default_rng(3), []
+    apart = NormalDist().inv_cdf(true) * math.sqrt(2)
+    y = np.arange(events + 150) < events
+    for _ in range(200):
+        low, high = auc_interval(rng.normal(apart * y, 1), y, level=0.95)
+        held.append(low <= true <= high)
+    assert np.mean(held) >= 0.91
 
 
 def test_the_interval_of_the_auc_is_that_of_the_bootstrap(made: tuple[np.ndarray, np.ndarray]) -> None:

@@ -44,7 +44,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 
 PUBLIC = {
-    *("docs.show_docs", "docs.show_openapi", "docs.static", "api.list_definitions"),
+    *("docs.show_docs", "docs.show_openapi", "docs.static", "api.list_definitions", "api.push_crm"),
     *("health.show_health", "health.show_readiness"),
     *("web.log_in", "web.preferences", "web.static", "web.answer_opportunity"),
 }
@@ -198,7 +198,8 @@ def expected(name: str, rule: str, method: str, path: str) -> str:
     is_known = is_person or name.startswith(("a token", "an ingest"))
     if rule == "public":
         # A form of a page comes from one of our pages, or is refused, whoever sends it.
-        return "yes" if is_known or name == "a revoked token" or method in SAFE_METHODS else "no"
+        is_programs = method in SAFE_METHODS or path.startswith(PROGRAM_PATHS)
+        return "yes" if is_known or name == "a revoked token" or is_programs else "no"
     if name == "nobody" and method not in SAFE_METHODS and not path.startswith(PROGRAM_PATHS):
         return "no"
     if not is_known or (rule == "signed in") or (rule == "ingest:write" and is_person):

@@ -77,7 +77,7 @@ class Endpoint:
         return self.method == "POST" and self.scope != PUBLIC and not self.has_own_transaction
 
     def as_view(self) -> Callable[..., ResponseReturnValue]:
-        def view(**path: int) -> ResponseReturnValue:
+        def view(**path: Any) -> ResponseReturnValue:
             request.get_data()  # kept: what a key is good for depends on the body, too
             given = self.read(path)
             return answer_once(lambda: self.respond(given)) if self.takes_key else self.respond(given)
@@ -85,7 +85,7 @@ class Endpoint:
         declared = public(view) if self.scope == PUBLIC else requires(self.scope)(view)
         return own_transaction(declared) if self.has_own_transaction else declared
 
-    def read(self, path: Mapping[str, int]) -> dict[str, Any]:
+    def read(self, path: Mapping[str, Any]) -> dict[str, Any]:
         """What the view may ask for. All of it is known before the first statement of the transaction."""
         given: dict[str, Any] = dict(path)
         given["parameters"] = load_parameters(self.parameters) if self.parameters else _no_parameters()

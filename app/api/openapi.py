@@ -21,7 +21,7 @@ from app.services.tokens import SCOPES
 PROBLEM = "application/problem+json"
 BASE = "/api/v1"
 WRITE_KEY = "the token as the user, without a password: where events come in, and nowhere else"
-KEY = re.compile(r"<id:(\w+)>")
+KEY = re.compile(r"<(?:id:)?(\w+)>")
 DESCRIPTION = (
     "Customer-success health and lifetime value. Send a token as `Authorization: Bearer ...`; make one with "
     "`tenure token create --name ... --scope ...`. Errors are RFC 9457 problem details."
@@ -109,7 +109,9 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
 
 def _parameters(endpoint: Endpoint) -> Iterable[dict[str, Any]]:
     for name in KEY.findall(endpoint.path):
-        yield {"name": name, "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}}
+        is_id = f"<id:{name}>" in endpoint.path
+        schema = {"type": "integer", "minimum": 1} if is_id else {"type": "string", "minLength": 1, "maxLength": 100}
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
     if endpoint.parameters:
         yield {"in": "query", "schema": endpoint.parameters}
     if endpoint.takes_key:
@@ -132,6 +134,7 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
         errors += [413]
     if endpoint.method != "GET":
         errors += [409]
+        errors += [403, 413] if endpoint.scope == PUBLIC else []  # a body that is signed
     if endpoint.path.startswith("/revenue/"):
         errors += [409, 413]
     return responses | {str(status): str(status) for status in sorted(set(errors))}

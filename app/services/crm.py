@@ -10,15 +10,16 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from app.domain.texts import is_one_line
-from app.errors import Conflict, Invalid, NotFound
+from app.errors import Conflict, Invalid, NotAllowed, NotFound
 from app.models.crm import CrmConnection, SyncCursor, SyncRefusal, SyncReview
 from app.queries.crm import ConnectionState
 from app.queries.ids import BATCH
 from app.services.audit import Act, record_act
 from app.services.crm_pages import Unrecorded
 from app.services.secrets import Keyring, Place
-from integrations.crm.client import Noun, Page, Window
+from integrations.crm.client import Noun, Page, Push, Window
 from integrations.crm.mapping import CrmMapping, CrmMappingError, read_crm_mapping
+from integrations.crm.registry import is_genuine
 
 MOST_NAME = 100
 RINGS_APART = timedelta(seconds=10)
@@ -126,6 +127,20 @@ def ring_connection(session: Session, connection_id: int, *, at: datetime) -> bo
         .returning(CrmConnection.id)
     )
     return rung.one_or_none() is not None
+
+
+def answer_push(session: Session, name: str, *, push: Push, keyring: Keyring, at: datetime) -> bool:
+    """Take a push of the CRM for what it is, a wish to be read; False where it just was.
+
+    Raises NotFound for a CRM that is not there or was given no secret to sign with, NotAllowed for what is not signed.
+    """
+    connection = session.scalar(select(CrmConnection).where(CrmConnection.name == name))
+    if connection is None or connection.push_ciphertext is None:
+        raise NotFound(f"There is no CRM {name[:MOST_NAME]!r} that pushes.")
+    secret = keyring.decrypt(connection.push_ciphertext, push_place(connection.id))
+    if not is_genuine(connection.kind, push, secret=secret, now=at):
+        raise NotAllowed("This is not signed as the CRM signs it, or it is too old.")
+    return ring_connection(session, connection.id, at=at)
 
 
 def note_round(

@@ -91,7 +91,11 @@ class Salesforce:
     def write(self, what: WriteBack) -> str:
         return self._writer.write(what)
 
-    def is_genuine(self, push: Push, *, secret: str, now: datetime) -> bool:  # noqa: ARG002  nothing in it is dated
-        """Whether it brings the secret that was shared: Salesforce signs nothing, a flow can send a header."""
-        given = next((value for name, value in push.headers.items() if name.lower() == DOORBELL_HEADER), "")
-        return bool(secret) and hmac.compare_digest(given.encode(), secret.encode())
+    def is_genuine(self, push: Push, *, secret: str, now: datetime) -> bool:
+        return is_genuine(push, secret=secret, now=now)
+
+
+def is_genuine(push: Push, *, secret: str, now: datetime) -> bool:  # noqa: ARG001  nothing in it is dated
+    """Whether it brings the secret that was shared: Salesforce signs nothing, a flow can send a header."""
+    given = next((value for name, value in push.headers.items() if name.lower() == DOORBELL_HEADER), "")
+    return bool(secret) and hmac.compare_digest(given.encode(), secret.encode())

@@ -6,18 +6,17 @@ from typing import Any
 import numpy as np
 
 from app.api.endpoint import Reply, endpoint, wants_csv
-from app.api.health_said import present_override
-from app.api.meta import money, note_on, run_meta, today
+from app.api.health_said import known_now, present_override
+from app.api.meta import money, note_on, run_meta
 from app.auth import may
 from app.domain.features import Floats
 from app.domain.notices import Leave
 from app.errors import Invalid, NotAllowed
-from app.http import database
-from app.queries.accounts import AccountFilter, AccountPage, AccountQuery, AccountRow, load_account
-from app.queries.accounts import list_accounts as load_accounts
+from app.http import database, now
+from app.queries.accounts import AccountFilter, AccountPage, AccountQuery, AccountRow, list_accounts_now, load_account
 from app.queries.cursors import Sort
 from app.queries.health_change import NO_SCORE, NOT_RECORDED, WITHHELD, load_health_move
-from app.queries.health_overrides import Override, find_overrides
+from app.queries.health_overrides import find_overrides
 from app.queries.leaves import find_leaves
 from app.queries.ltv import CURVE_LEVEL
 from app.queries.runs import Run
@@ -28,7 +27,7 @@ from app.schemas.parameters import AccountParameters, HealthParameters, HorizonP
 MOST_CSV_ROWS = 100_000
 MONTHS_SHOWN = (1, 3, 6, 12)
 DIGITS = 7  # all that a stored float32 holds
-ACCOUNT_DEFINITIONS = ("arr@1", "churn@1", "health@2", "ltv_residual@1")
+ACCOUNT_DEFINITIONS = ("arr@1", "churn@2", "health@3", "ltv_residual@1")
 MOVE_NOTES = {
     WITHHELD: "The score was withheld on one of the days, so there is none to compare.",
     NO_SCORE: "The account had no score of its own on one of the days.",
@@ -53,15 +52,15 @@ def ask(parameters: Mapping[str, Any]) -> AccountPage:
         cursor=parameters.get("cursor"),
         limit=MOST_CSV_ROWS if wants_csv(parameters) else parameters["limit"],
     )
-    return load_accounts(database(), query, today=today())
+    return list_accounts_now(database(), query, now=now())
 
 
 def present(
-    row: AccountRow, run: Run | None, *, override: Override | None = None, leaving: Leave | None = None
+    row: AccountRow, run: Run | None, *, override: Mapping[str, Any] | None = None, leaving: Leave | None = None
 ) -> dict[str, Any]:
     currency = run.currency if run else ""
     shown = {name: getattr(row, name) for name in AccountRow.__dataclass_fields__}
-    shown["override"] = present_override(override, today=today())
+    shown["override"] = override
     shown["leaving"] = leaving
     shown["arr"] = money(row.arr_minor, currency)
     shown["ltv_residual"] = money(row.ltv_residual_minor, currency) if may("ltv:read") else None
@@ -83,7 +82,7 @@ def list_accounts(parameters: dict[str, Any]) -> Reply:
     The Link header leads to the next page, which stays with the run of the first.
     """
     page = ask(parameters)
-    overrides = find_overrides(database(), [row.id for row in page.rows], today=today())
+    overrides = {i: present_override(each, today=page.today) for i, each in page.overrides.items()}
     leaves = find_leaves(database(), page.run, churn={row.id: row.churn_probability for row in page.rows})
     items = [present(row, page.run, override=overrides.get(row.id), leaving=leaves.get(row.id)) for row in page.rows]
     body = {"data": items, "meta": run_meta(page.run, *ACCOUNT_DEFINITIONS)}
@@ -105,10 +104,11 @@ def _csv_row(item: Mapping[str, Any], run: Run | None) -> list[Any]:
 @endpoint("/accounts/<id:account_id>", scope="accounts:read", answer=schemas.AccountFull())
 def show_account(account_id: int) -> Reply:
     """One account with its ids in other systems and what it has."""
-    found = load_account(database(), account_id, today=today())
+    today = known_now().as_of
+    found = load_account(database(), account_id, today=today)
     leaving = _find_leave(found.run, found.row.id, churn=found.row.churn_probability)
     return Reply(
-        present(found.row, found.run, override=_find_override(account_id), leaving=leaving)
+        present(found.row, found.run, override=present_override(found.override, today=today), leaving=leaving)
         | {
             "custom": found.custom,
             "external_ids": found.external_ids,
@@ -119,8 +119,9 @@ def show_account(account_id: int) -> Reply:
     )
 
 
-def _find_override(account_id: int) -> Override | None:
-    return find_overrides(database(), [account_id], today=today()).get(account_id)
+def _find_override(account_id: int) -> dict[str, Any] | None:
+    today = known_now().as_of
+    return present_override(find_overrides(database(), [account_id], today=today).get(account_id), today=today)
 
 
 def _find_leave(run: Run | None, account_id: int, *, churn: float | None) -> Leave | None:
@@ -147,7 +148,7 @@ def show_account_health(account_id: int, parameters: dict[str, Any]) -> Reply:
     return Reply(
         {
             **{name: getattr(score, name) for name in ("account_id", "status", "health", "band", "coverage", "risk")},
-            "override": present_override(_find_override(account_id), today=today()),
+            "override": _find_override(account_id),
             "leaving": _find_leave(score.run, account_id, churn=score.churn_probability),
             "churn_within": _churn_within(score.survival, score.by_cause) if score.survival else [],
             "renewal_churn_probability": score.renewal_churn_probability,
@@ -158,7 +159,7 @@ def show_account_health(account_id: int, parameters: dict[str, Any]) -> Reply:
             "dimensions": explanation.get("dimensions", []),
             "change": _change(account_id, parameters),
             "note": _health_note(score),
-            "meta": run_meta(score.run, "health@2", "churn@1", *(["health_change@1"] if parameters else [])),
+            "meta": run_meta(score.run, "health@3", "churn@2", *(["health_change@1"] if parameters else [])),
         }
     )
 
@@ -168,7 +169,7 @@ def _change(account_id: int, parameters: Mapping[str, Any]) -> dict[str, Any] | 
         if parameters:
             raise Invalid("compare_until goes with compare_with, the earlier day.")
         return None
-    until = parameters.get("compare_until") or today()
+    until = parameters.get("compare_until") or known_now().as_of
     move = load_health_move(database(), account_id, from_on=parameters["compare_with"], to_on=until)
     parts = move.parts or {}
     return {
@@ -223,7 +224,7 @@ def show_account_retention(account_id: int, parameters: dict[str, Any]) -> Reply
             "revenue_retention": _series(score.retention, months),
             "supported_months": score.supported_months,
             "note": note_on(score, run=score.run),
-            "meta": run_meta(score.run, "account_retention@1"),
+            "meta": run_meta(score.run, "account_retention@2"),
         }
     )
 

@@ -1,12 +1,25 @@
 """Accounts with what the published run says of them: a page at a time, or one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Date, Row, Select, and_, bindparam, func, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Date,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.domain.money import minor_digits
@@ -17,7 +30,9 @@ from app.models.products import Product, ProductVersion
 from app.models.scores import ModelRun, PublishedRun, Score
 from app.models.versions import DatedVersion
 from app.queries.cursors import Position, Sort, decode_cursor, encode_cursor
+from app.queries.health_overrides import OVERRIDE_COLUMNS, Override, join_override, read_override
 from app.queries.known import Day, valid_on
+from app.queries.moments import Standing, load_standing
 from app.queries.runs import CHURN, RUN_COLUMNS, Run, find_run
 
 
@@ -82,11 +97,13 @@ class AccountRow:
 
 @dataclass(frozen=True, slots=True)
 class AccountPage:
-    """`run` is None before the first night: then every figure is."""
+    """`run` is None before the first night: then every figure is. `overrides` in force, by account."""
 
     rows: list[AccountRow]
     run: Run | None
     next_cursor: str | None
+    overrides: Mapping[int, Override]
+    today: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +127,7 @@ class AccountDetail:
     run: Run | None
     external_ids: list[OtherId]
     products: list[OwnedProduct]
+    override: Override | None
 
 
 DAY: BindParameter[date] = bindparam("day", type_=Date)
@@ -137,16 +155,37 @@ def list_accounts(session: Session, query: AccountQuery, *, today: date) -> Acco
     A cursor stays with the run that its first page was of, so that a night in between moves nothing.
     Raises Invalid for a cursor that is none of this list's.
     """
-    position = decode_cursor(query.cursor, sort=query.sort) if query.cursor else None
-    run = find_run(session, run_id=position.run_id if position else None)
-    statement = filtered(select(*ROW_COLUMNS), query.filter, run=run, today=today)
-    rows = _page(session, statement, query=query, position=position)
+    position = _find_position(query)
+    run = find_run(session, run_id=_run_of(position))
+    return _list(session, query, position=position, standing=Standing(run, today))
+
+
+def list_accounts_now(session: Session, query: AccountQuery, *, now: datetime) -> AccountPage:
+    """As `list_accounts`, on the company's day, which the statement that finds the run finds as well."""
+    position = _find_position(query)
+    return _list(session, query, position=position, standing=load_standing(session, now=now, run_id=_run_of(position)))
+
+
+def _find_position(query: AccountQuery) -> Position | None:
+    return decode_cursor(query.cursor, sort=query.sort) if query.cursor else None
+
+
+def _run_of(position: Position | None) -> int | None:
+    return position.run_id if position else None
+
+
+def _list(session: Session, query: AccountQuery, *, position: Position | None, standing: Standing) -> AccountPage:
+    run, today = standing.run, standing.today
+    statement = filtered(select(*ROW_COLUMNS, *OVERRIDE_COLUMNS), query.filter, run=run, today=today)
+    statement = join_override(statement, account_id=AccountVersion.account_id, today=today)
+    found = _page(session, statement, query=query, position=position)
+    rows = [AccountRow(*row[: len(ROW_COLUMNS)]) for row in found[: query.limit]]
+    overrides = [read_override(row[len(ROW_COLUMNS) :]) for row in found[: query.limit]]
     cursor = None
-    if len(rows) > query.limit:
-        rows = rows[: query.limit]
-        value = getattr(rows[-1], SORT_COLUMNS[query.sort.name].key)
-        cursor = encode_cursor(Position(query.sort, value, rows[-1].account_id, run.id if run else None))
-    return AccountPage([AccountRow(*row) for row in rows], run, cursor)
+    if len(found) > query.limit:
+        value = getattr(found[query.limit - 1], SORT_COLUMNS[query.sort.name].key)
+        cursor = encode_cursor(Position(query.sort, value, rows[-1].id, run.id if run else None))
+    return AccountPage(rows, run, cursor, {each.account_id: each for each in overrides if each}, today)
 
 
 def count_accounts(session: Session, chosen: AccountFilter, *, run: Run | None, today: date) -> int:
@@ -162,16 +201,16 @@ def load_account(session: Session, account_id: int, *, today: date) -> AccountDe
         raise NotFound(f"There is no account {account_id}.")
     if row.merged_into_id is not None:
         raise NotFound(f"Account {account_id} was merged into account {row.merged_into_id}; ask for that one.")
-    size = len(ROW_COLUMNS)
-    run = Run(*row[size : size + len(RUN_COLUMNS)]) if row[size] is not None else None
-    external_ids = session.execute(EXTERNAL_IDS, {"account_id": account_id})
-    products = session.execute(PRODUCTS, {"account_id": account_id, "day": run.as_of if run else today})
+    size, of_run = len(ROW_COLUMNS), len(ROW_COLUMNS) + len(RUN_COLUMNS)
+    run = Run(*row[size:of_run]) if row[size] is not None else None
+    has = session.execute(IDS_AND_PRODUCTS, {"account_id": account_id, "day": run.as_of if run else today}).all()
     return AccountDetail(
         row=AccountRow(*row[:size]),
         custom=row.custom or {},
         run=run,
-        external_ids=[OtherId(*each) for each in external_ids],
-        products=[OwnedProduct(*each) for each in products],
+        external_ids=[OtherId(*each[1:]) for each in has if not each.is_product],
+        products=[OwnedProduct(*each[1:]) for each in has if each.is_product],
+        override=read_override(row[of_run : of_run + len(OVERRIDE_COLUMNS)]),
     )
 
 
@@ -190,27 +229,27 @@ def live_lines(day: Day) -> tuple[ColumnElement[bool], ...]:
 
 
 # Built once: of these every page of an account is made, and building a statement costs more than running it.
-ONE_ACCOUNT = (
-    select(*ROW_COLUMNS, *RUN_COLUMNS, AccountVersion.merged_into_id, AccountVersion.custom)
+ONE_ACCOUNT = join_override(
+    select(*ROW_COLUMNS, *RUN_COLUMNS, *OVERRIDE_COLUMNS, AccountVersion.merged_into_id, AccountVersion.custom)
     .select_from(AccountVersion)
     .outerjoin(PublishedRun, PublishedRun.kind == CHURN)
     .outerjoin(ModelRun, ModelRun.id == PublishedRun.run_id)
-    .outerjoin(Score, and_(Score.run_id == ModelRun.id, Score.account_id == AccountVersion.account_id))
-    .where(AccountVersion.account_id == bindparam("account_id"), *_valid(AccountVersion, DAY))
-)
-EXTERNAL_IDS = (
-    select(ExternalId.system, ExternalId.kind, ExternalId.external_id)
-    .where(ExternalId.account_id == bindparam("account_id"), ExternalId.superseded_change_id.is_(None))
-    .order_by(ExternalId.system, ExternalId.kind, ExternalId.external_id)
-)
-PRODUCTS = (
-    select(Product.sku, ProductVersion.name, ProductVersion.plan)
+    .outerjoin(Score, and_(Score.run_id == ModelRun.id, Score.account_id == AccountVersion.account_id)),
+    account_id=AccountVersion.account_id,
+    today=DAY,
+).where(AccountVersion.account_id == bindparam("account_id"), *_valid(AccountVersion, DAY))
+_IDS = select(
+    literal(value=False).label("is_product"), ExternalId.system, ExternalId.kind, ExternalId.external_id
+).where(ExternalId.account_id == bindparam("account_id"), ExternalId.superseded_change_id.is_(None))
+_PRODUCTS = (
+    select(literal(value=True).label("is_product"), Product.sku, ProductVersion.name, ProductVersion.plan)
     .join(ProductVersion, ProductVersion.product_id == Product.id)
     .join(ContractLineVersion, ContractLineVersion.product_id == Product.id)
     .where(ContractLineVersion.account_id == bindparam("account_id"), *live_lines(DAY), *_valid(ProductVersion, DAY))
     .distinct()
-    .order_by(Product.sku)
 )
+_HAS = union_all(_IDS, _PRODUCTS).subquery()
+IDS_AND_PRODUCTS = select(_HAS).order_by(*_HAS.c)
 
 
 def filtered(

@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from sqlalchemy import Select, select
+from sqlalchemy import Select, and_, select
 from sqlalchemy.orm import Session
 
 from app.domain.causes import CAUSES, VOLUNTARY
@@ -99,10 +99,28 @@ def judge_all_overrides(session: Session, known: Known) -> JudgedOverrides:
     return JudgedOverrides(judgement, waiting=len(first) - len(over), left_out=len(over) - len(counted))
 
 
+# In the order of the fields of Override.
+OVERRIDE_COLUMNS = tuple(
+    FreeText.body.label("reason") if name == "reason" else getattr(HealthOverride, name)
+    for name in Override.__dataclass_fields__
+)
+
+
+def join_override(statement: Select[*tuple[Any, ...]], *, account_id: Any, today: Any) -> Select[*tuple[Any, ...]]:
+    """The statement with the override in force of each account, none or one: OVERRIDE_COLUMNS can be asked for."""
+    is_in_force = and_(
+        HealthOverride.account_id == account_id, HealthOverride.ended_at.is_(None), HealthOverride.expires_on > today
+    )
+    return statement.outerjoin(HealthOverride, is_in_force).outerjoin(FreeText, FreeText.id == HealthOverride.reason_id)
+
+
+def read_override(columns: Sequence[Any]) -> Override | None:
+    """What was asked for by OVERRIDE_COLUMNS."""
+    return None if columns[0] is None else Override(*columns)
+
+
 def _statement() -> Select[*tuple[Any, ...]]:
-    names = [name for name in Override.__dataclass_fields__ if name != "reason"]
-    columns = [getattr(HealthOverride, name) for name in names]
-    return select(*columns, FreeText.body.label("reason")).join(FreeText, FreeText.id == HealthOverride.reason_id)
+    return select(*OVERRIDE_COLUMNS).join(FreeText, FreeText.id == HealthOverride.reason_id)
 
 
 def _override(row: Any) -> Override:

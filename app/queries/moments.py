@@ -1,16 +1,20 @@
 """The moment a question about the books is of."""
 
+from dataclasses import dataclass
 from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import Date, and_, bindparam, func, literal, select
 from sqlalchemy.orm import Session
 
 from app.errors import Invalid
+from app.models.scores import ModelRun, PublishedRun
 from app.models.settings import SettingVersion
 from app.models.versions import Change
 from app.queries.facts import Known
 from app.queries.known import in_force, valid_on
-from app.queries.settings import NAMES, decode_settings
+from app.queries.runs import CHURN, RUN_COLUMNS, Run
+from app.queries.settings import NAMES, CompanySettings, decode_settings
 
 
 def load_moment(session: Session, *, as_of: date | None, known_at: datetime | None, now: datetime) -> Known:
@@ -37,3 +41,35 @@ def load_moment(session: Session, *, as_of: date | None, known_at: datetime | No
     instant = min(known_at or recorded_at, recorded_at) if recorded_at else known_at or now
     known = Known(day, instant, settings)
     return known if as_of else Known(now.astimezone(known.zone).date(), instant, settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The published run, or the one that was asked for; and the day that it is for the company."""
+
+    run: Run | None
+    today: date
+
+
+_ZONE = (
+    select(SettingVersion.value)
+    .where(
+        SettingVersion.name == "reporting_timezone",
+        SettingVersion.superseded_change_id.is_(None),
+        valid_on(SettingVersion, bindparam("day", type_=Date)),
+    )
+    .scalar_subquery()
+)
+_PUBLISHED = select(PublishedRun.run_id).where(PublishedRun.kind == CHURN).scalar_subquery()
+STANDING = (
+    select(_ZONE, *RUN_COLUMNS)
+    .select_from(select(literal(1)).subquery())
+    .outerjoin(ModelRun, and_(ModelRun.kind == CHURN, ModelRun.id == func.coalesce(bindparam("run_id"), _PUBLISHED)))
+)
+
+
+def load_standing(session: Session, *, now: datetime, run_id: int | None = None) -> Standing:
+    """The run and the company's day, with one statement."""
+    zone, *run = session.execute(STANDING, {"day": now.date(), "run_id": run_id}).one()
+    today = now.astimezone(ZoneInfo(zone or CompanySettings().reporting_timezone)).date()
+    return Standing(Run(*run) if run[0] is not None else None, today)

@@ -3,17 +3,23 @@
 import csv
 import io
 import math
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import update
+from sqlalchemy import event, update
 
 from app.db import transaction
 from app.http import Application
+from app.models.health import HealthOverride
+from app.models.persons import FreeText
 from app.models.scores import Score
+from app.models.settings import SettingVersion
+from app.services.changes import recording
 from tests.api.conftest import Ask, ask_with
 from tests.small_company import NOW, SCORES, publish_small_run, write_small_company
 
@@ -57,7 +63,7 @@ def test_the_list_names_every_account_that_is_not_merged_away(ask: Ask) -> None:
 
 def test_an_answer_says_what_its_figures_rest_on(ask: Ask) -> None:
     assert ask("/accounts").json["meta"] == {
-        "definitions": ["arr@1", "churn@1", "health@2", "ltv_residual@1"],
+        "definitions": ["arr@1", "churn@2", "health@3", "ltv_residual@1"],
         "as_of": "2026-03-01",
         "known_at": "2026-02-28T20:00:00Z",
         "currency": "USD",
@@ -309,3 +315,64 @@ def test_before_the_first_night_accounts_are_listed_and_forecasts_ask_for_it(
 
 def test_every_account_of_the_run_is_in_the_list(ask: Ask) -> None:
     assert set(SCORES) <= set(ids(ask("/accounts")))
+
+
+@pytest.fixture
+def statements(company: Application) -> Iterator[list[str]]:
+    """What is asked of the database, but for who is calling and what they may see."""
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if "FROM tokens" not in statement:
+            seen.append(statement)
+
+    event.listen(company.engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(company.engine, "before_cursor_execute", note)
+
+
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [
+        ("/accounts", 2),
+        ("/accounts?sort=health", 3),
+        ("/accounts?sort=-ltv", 3),
+        ("/accounts/1", 3),
+        ("/accounts/1/health", 3),
+        ("/accounts/1/retention", 1),
+    ],
+)
+def test_an_answer_takes_three_looks_at_the_database_at_most(
+    ask: Ask, statements: list[str], path: str, most: int
+) -> None:
+    ask(path)
+    statements.clear()
+    assert ask(path).status_code == 200
+    looked = [each for each in statements if each.lstrip().upper().startswith(("SELECT", "WITH"))]
+    assert 1 <= len(looked) <= most, looked
+
+
+def test_an_override_ends_with_the_companys_day(company: Application, ask: Ask) -> None:
+    """At 20:00 UTC on March 1 it is the 2nd in Tokyo: what expires on the 2nd is over there, and not yet in UTC."""
+    with transaction(company.engine) as session:
+        session.add(FreeText(id=1, body="They said so.", change_id=1))
+        session.flush()
+        session.add(
+            HealthOverride(
+                account_id=1, band="at_risk", score=20.0, reason_id=1, actor="user:1", begins_at=NOW,
+                expires_on=date(2026, 3, 2),
+            )
+        )  # fmt: skip
+    company.clock = lambda: datetime(2026, 3, 1, 20, tzinfo=UTC)
+    paths = ("/accounts/1", "/accounts/1/health")
+
+    def overrides() -> list[Any]:
+        listed = next(row for row in ask("/accounts").json["data"] if row["id"] == 1)
+        return [listed["override"], *(ask(path).json["override"] for path in paths)]
+
+    assert [each["band"] for each in overrides()] == ["at_risk"] * 3
+    with transaction(company.engine) as session, recording(session, "test", clock=lambda: NOW) as change:
+        row = SettingVersion(name="reporting_timezone", value="Asia/Tokyo", valid_from=date(2025, 1, 1))
+        row.available_at, row.change_id = NOW, change.id
+        session.add(row)
+    assert overrides() == [None, None, None]

@@ -29,7 +29,7 @@ from app.queries.runs import CHURN
 from jobs.night import Night
 from jobs.steps import Result, Write
 
-DEFINITION = "churn@1"
+DEFINITION = "churn@2"
 REASONS = {
     "account": "Learned from {churns} churns in {months:.0f} account-months, starting from the default weights.",
     "prior": "Not enough data: {churns} churns so far. The default weights are shown until there are two.",

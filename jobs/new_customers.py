@@ -119,7 +119,10 @@ def _first_months(facts: Facts, as_of: date) -> FeatureTable:
 
 
 def set_back(table: FeatureTable, *, as_of: date) -> FeatureTable:
-    """The same accounts with the same features, as if each had begun on `as_of` with a term as long as its own."""
+    """The same accounts with the same features, as if each had begun on `as_of` with a term as long as its own.
+
+    Who gave notice within the first month leaves as long after that day as it did after its own.
+    """
     today = np.full(len(table.account), np.datetime64(as_of, "D"))
     term_ends_on = add_months_to_days(today, table.term_months)
     return replace(
@@ -128,6 +131,7 @@ def set_back(table: FeatureTable, *, as_of: date) -> FeatureTable:
         started_on=today,
         renewal_on=np.where(np.isnat(table.renewal_on), _NAT, term_ends_on),
         committed_until=np.where(np.isnat(table.committed_until), _NAT, term_ends_on),
+        leaves_on=table.leaves_on + (today - table.started_on),
     )
 
 

@@ -30,7 +30,7 @@ from app.schemas.parameters import LtvListParameters, LtvSummaryParameters, LtvT
 
 DEFINITIONS = ("ltv_residual@1", "ltv_expansion@1", "ltv_total@1", "ltv_formula@1")
 ACCOUNT_DEFINITIONS = (*DEFINITIONS, "ltv_historical@1")
-NEW_DEFINITIONS = ("ltv_new@1", "ltv_expansion@1", "ltv_formula@1", "account_retention@1")
+NEW_DEFINITIONS = ("ltv_new@1", "ltv_expansion@1", "ltv_formula@1", "account_retention@2")
 CURVE = ("estimate", "lower", "upper")
 DIGITS = 7  # all that a stored float32 holds
 VALUES = ("ltv_residual", "ltv_residual_lower", "ltv_residual_upper", "ltv_expansion", "ltv_total")

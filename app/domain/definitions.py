@@ -60,12 +60,30 @@ DEFINITIONS = (
         "fitted on all earlier months. Its interval is at 90 %. The basis says what it rests on.",
     ),
     Definition(
+        id="churn@2",
+        name="Churn probability",
+        unit="probability",
+        formula="P(k) = 1 - S(k), S(k) = product over months j = 1..k of (1 - h(j)); 0 or 1 by a notice",
+        words="As churn@1, but whoever has given notice for all that they pay for leaves for sure, in the month of the "
+        "first unpaid day and not before; the hazard is of those that have given none.",
+    ),
+    Definition(
         id="account_retention@1",
         name="Retention of an account",
         unit="probability",
         formula="S(k); and R(k), the product of (1 - h(j)) over the months outside a committed, non-cancellable term",
         words="The probability that the account, and that its revenue, is still there k months from as_of. Beyond "
         "supported_months the curve is extrapolated.",
+    ),
+    Definition(
+        id="account_retention@2",
+        name="Retention of an account",
+        unit="probability",
+        formula="S(k); and R(k), the product of (1 - h(j)) over the months outside a committed, non-cancellable term, "
+        "times the share of revenue that no notice ends",
+        words="As account_retention@1, but a notice that ends all lines of the account sets S to 1 before the month of "
+        "its first unpaid day and to 0 from it on, and R to the share of revenue that is still there; one that ends "
+        "some of them multiplies R by that share. There is no interval about what a notice says.",
     ),
     Definition(
         id="retention_km@1",
@@ -97,6 +115,19 @@ DEFINITIONS = (
         words="As health@1, with two differences: p* is of the decision to leave alone, as if nobody failed to pay or "
         "closed down; and the company may weight what a dimension contributes, by segment: logit p* is that of the "
         "reference plus the sum of weight x contribution. An override by hand is shown beside it, never in it.",
+        parameters={
+            "reference_churn": "the company's usual churn a year; scales the bands",
+            "minimum_coverage": "below it the score is withheld",
+            "health_weights": "by segment and dimension, 1 unless the company says otherwise",
+        },
+    ),
+    Definition(
+        id="health@3",
+        name="Health score",
+        unit="points from 0 to 100",
+        formula="p* of 0 / 5 / 20 / 50 / 100 % maps to 100 / 70 / 40 / 10 / 0, linear between",
+        words="As health@2, but whoever has given notice by their own decision has a p* of 1 - 1e-6 and so no point "
+        "left, whatever is known beside; a contribution of its own, not weighted, makes up what is missing to it.",
         parameters={
             "reference_churn": "the company's usual churn a year; scales the bands",
             "minimum_coverage": "below it the score is withheld",

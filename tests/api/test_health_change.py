@@ -72,7 +72,7 @@ def test_the_move_comes_in_six_parts_that_add_up(two_nights: Application, ask: A
     assert change["moved"] == pytest.approx(72.5 - 77.25, abs=1e-9)
     assert (change["earlier"]["as_of"], change["later"]["as_of"]) == (str(EARLIER), str(AS_OF))
     assert (change["earlier"]["shown"], change["later"]["shown"], change["note"]) == (77.25, 72.5, None)
-    assert found["meta"]["definitions"] == ["health@2", "churn@1", "health_change@1"]
+    assert found["meta"]["definitions"] == ["health@3", "churn@2", "health_change@1"]
 
 
 def test_it_says_which_drivers_moved_most_and_what_they_were_and_are(two_nights: Application, ask: Ask) -> None:

@@ -1,5 +1,6 @@
 """What one account that begins now is to bring: how it is laid out, and how its groups hang together."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,15 @@ def test_an_account_is_set_back_to_its_first_day_with_its_own_term(world: World,
     assert (np.isnat(back.committed_until) == ~committed).all()
     assert back.values is table.values
     assert back.mrr is table.mrr
+
+
+def test_who_gave_notice_at_once_is_set_back_with_it(facts: Facts, world: World) -> None:
+    table = build_features(facts, np.array([world.as_of], dtype="datetime64[D]"))
+    told = np.arange(len(table.account)) < 3
+    leaves_on = np.where(told, table.started_on + 60, np.datetime64("NaT"))
+    back = set_back(replace(table, leaves_on=leaves_on), as_of=date(2026, 1, 31))
+    assert back.leaves_on[:3].tolist() == [date(2026, 4, 1)] * 3
+    assert np.isnat(back.leaves_on[3:]).all()
 
 
 def test_those_that_began_in_the_last_year_are_counted_and_by_month(

@@ -220,16 +220,21 @@ def _show_weight(weight: float) -> str:
 def _describe_groups(start: Weights, *, segments: list[str]) -> tuple[Group, ...]:
     """The form's fields: as they were sent, or as the weights to start from have them."""
     names = [EVERY_OTHER, *segments[:MOST_SEGMENTS]]
-    return tuple(_describe_group(number, name, own=start.get(name, {})) for number, name in enumerate(names))
+    return tuple(_describe_group(number, name, own=_spell_out(start, name)) for number, name in enumerate(names))
+
+
+def _spell_out(weights: Weights, segment: str) -> Mapping[str, float]:
+    """What a segment's fields hold: what it does not name weighs 1 there, whatever it weighs in every other."""
+    own = weights.get(segment, {})
+    return dict.fromkeys(weights.get(EVERY_OTHER, {}), USUAL) | dict(own) if own else {}
 
 
 def _describe_group(number: int, segment: str, *, own: Mapping[str, float]) -> Group:
-    sent = request.form if request.method == "POST" else None
     fields = []
     for name in DIMENSIONS:
         key = f"w-{number}-{name}"
-        value = sent.get(key, "")[:20] if sent is not None else f"{own[name]:g}" if name in own else ""
-        fields.append(Field(key, word(DIMENSION_WORDS, name), value))
+        value = f"{own[name]:g}" if name in own else ""
+        fields.append(Field(key, word(DIMENSION_WORDS, name), request.form.get(key, value)[:20]))
     return Group(f"s-{number}", segment, tuple(fields), is_open=any(field.value for field in fields))
 
 

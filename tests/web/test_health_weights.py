@@ -1,5 +1,6 @@
 """The page of health weights: tried on the past, published, taken back; and who may do it."""
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -184,6 +185,19 @@ def test_a_trial_is_where_the_next_one_starts_from(admin: FlaskClient, own: Appl
     assert 'name="s-4" value="Gone since"' in page
     assert 'name="w-3-adoption" value=""' in admin.get(PAGE).text
     assert admin.get(f"{PAGE}?like=x").status_code == 200
+
+
+def test_what_a_segment_does_not_name_stays_1_when_it_is_tried_again(admin: FlaskClient, own: Application) -> None:
+    """By API a dimension that a segment does not name weighs 1 there; the form would take it from every other."""
+    weights = {"": {"adoption": 2.0}, "Small": {"support": 0.5}}
+    with transaction(own.engine) as session:
+        make_trial(session, "Mine", weights=weights, actor="user:1", at=NOW)
+    page = admin.get(f"{PAGE}?like=1").text
+    sent = dict(re.findall(r'name="([sw]-[^"]*)" value="([^"]*)"', page))
+    post(admin, PAGE, name="Again", **sent)
+    with reading(own.engine) as session:
+        again, _first = list_trials(session)
+    assert again.weights == {"": {"adoption": 2.0}, "Small": {"adoption": 1.0, "support": 0.5}}
 
 
 def test_against_other_weights_than_those_of_now_it_says_so(admin: FlaskClient, own: Application) -> None:

@@ -3,7 +3,6 @@
 import csv
 import io
 import math
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import Any
@@ -11,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import event, update
+from sqlalchemy import update
 
 from app.db import transaction
 from app.http import Application
@@ -315,41 +314,6 @@ def test_before_the_first_night_accounts_are_listed_and_forecasts_ask_for_it(
 
 def test_every_account_of_the_run_is_in_the_list(ask: Ask) -> None:
     assert set(SCORES) <= set(ids(ask("/accounts")))
-
-
-@pytest.fixture
-def statements(company: Application) -> Iterator[list[str]]:
-    """What is asked of the database, but for who is calling and what they may see."""
-    seen: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if "FROM tokens" not in statement:
-            seen.append(statement)
-
-    event.listen(company.engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(company.engine, "before_cursor_execute", note)
-
-
-@pytest.mark.parametrize(
-    ("path", "most"),
-    [
-        ("/accounts", 2),
-        ("/accounts?sort=health", 3),
-        ("/accounts?sort=-ltv", 3),
-        ("/accounts/1", 3),
-        ("/accounts/1/health", 3),
-        ("/accounts/1/retention", 1),
-    ],
-)
-def test_an_answer_takes_three_looks_at_the_database_at_most(
-    ask: Ask, statements: list[str], path: str, most: int
-) -> None:
-    ask(path)
-    statements.clear()
-    assert ask(path).status_code == 200
-    looked = [each for each in statements if each.lstrip().upper().startswith(("SELECT", "WITH"))]
-    assert 1 <= len(looked) <= most, looked
 
 
 def test_an_override_ends_with_the_companys_day(company: Application, ask: Ask) -> None:

@@ -249,7 +249,7 @@ def _describe_row(row: AccountRow, companion: Companion, *, leave: Leave | None,
 
 def _range(row: AccountRow, currency: str) -> str:
     low, high = row.ltv_residual_lower_minor, row.ltv_residual_upper_minor
-    if low is None or high is None:
+    if low is None or high is None or low == high:
         return ""
     return show_money_range(low, high, currency=currency)
 

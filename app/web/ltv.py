@@ -67,7 +67,7 @@ def _describe_value(value: AccountLtv, *, most: float) -> LtvRow:
     return LtvRow(
         months=value.terms.horizon_months,
         residual=_money(value.residual, currency),
-        interval=show_money_range(round(lower), round(upper), currency=currency),
+        interval=show_money_range(round(lower), round(upper), currency=currency) if lower < upper else "",
         expansion=_money(value.expansion, currency),
         total=_money(value.total, currency),
         extrapolated=_extrapolated(value.extrapolated_share),

@@ -217,7 +217,7 @@ def test_every_page_with_figures_says_from_when_they_are(client: FlaskClient) ->
         page = client.get(path).text
         assert "As of Sep 30, 2026" in page
         assert "known at Sep 30, 2026 9:00 AM UTC" in page
-        assert "model run 1 (churn@1)" in page
+        assert "model run 1 (churn@2)" in page
 
 
 def test_dates_and_money_follow_the_language(client: FlaskClient) -> None:

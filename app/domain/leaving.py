@@ -91,7 +91,7 @@ class KnownLines:
         dated = ~np.isnat(day[line])
         line, row = line[dated], row[dated]
         landmark = self.landmarks[self.cells[row] % len(self.landmarks)]
-        month = np.minimum(whole_months_between(landmark, day[line]), change.shape[1] - 1)
+        month = np.clip(whole_months_between(landmark, day[line]), 0, change.shape[1] - 1)
         np.add.at(change, (row, month), sign * self.lines.mrr[line])
 
 

@@ -18,7 +18,6 @@ from app.domain.features import (
     UsageFacts,
 )
 from app.domain.months import add_months
-from tests.domain.notices import no_notice
 
 EPOCH = np.datetime64("2023-01-01")
 NAT = np.datetime64("NaT", "D")
@@ -65,6 +64,7 @@ def random_facts(seed, accounts=6, whole_amounts=True):
         rng.integers(0, 90, len(of)) * (np.arange(len(of)) >= len(spells.account))
     ).astype("timedelta64[D]")
     known = starts - rng.integers(-3, 30, len(of)).astype("timedelta64[D]")
+    told = ~np.isnat(spells.ended_on[of]) & (np.arange(len(of)) % 3 > 0)
     lines = LineFacts(
         account=spells.account[of],
         starts_on=starts,
@@ -73,7 +73,8 @@ def random_facts(seed, accounts=6, whole_amounts=True):
         non_cancellable=rng.random(len(of)) < 0.3,
         mrr=rng.integers(100, 999, len(of)) / 7,
         seats=np.where(rng.random(len(of)) < 0.2, np.nan, rng.integers(3, 30, len(of))),
-        **no_notice(len(of)),
+        leaves_on=np.where(told, spells.ended_on[of], NAT),
+        leaves_for=np.where(told, np.arange(len(of)) % 3, -1),
         available_on=known,
         replaced_on=np.where(rng.random(len(of)) < 0.2, known + np.timedelta64(200, "D"), NAT),
     )

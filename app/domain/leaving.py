@@ -71,19 +71,25 @@ class KnownLines:
         What a signed line brings makes up for what ends, unless it takes the place of a line that no notice ends.
         """
         lines, size = self.lines, len(self.cells)
-        change = np.zeros((size, months + 1))
+        kept = np.ones((size, months))
         line, row = np.append(self.live_line, self.signed_line), np.append(self.live_row, self.signed_row)
-        self._book(change, (line, row), day=lines.leaves_on, sign=-1.0)
         goes_on = np.isnat(lines.leaves_on[line])
+        rows = np.unique(row[~goes_on])
+        if not months or not len(rows):
+            return kept
+        change = np.zeros((size, months + 1))
+        self._book(change, (line, row), day=lines.leaves_on, sign=-1.0)
+        goes_on &= np.isin(row, rows)
         taken = {*zip(row[goes_on].tolist(), lines.stops_on[line[goes_on]].astype(np.int64).tolist(), strict=True)}
         starts = lines.starts_on[self.signed_line].astype(np.int64).tolist()
         pairs = zip(self.signed_row.tolist(), starts, strict=True)
         own = np.array([pair not in taken for pair in pairs], dtype=bool)
         self._book(change, (self.signed_line[own], self.signed_row[own]), day=lines.starts_on, sign=1.0)
-        mrr = np.bincount(self.live_row, lines.mrr[self.live_line], size)
-        left = 1.0 + np.cumsum(change[:, :months], axis=1) / np.where(mrr > 0, mrr, 1.0)[:, None]
+        mrr = np.bincount(self.live_row, lines.mrr[self.live_line], size)[rows]
+        left = 1.0 + np.cumsum(change[rows, :months], axis=1) / np.where(mrr > 0, mrr, 1.0)[:, None]
         left = np.minimum.accumulate(np.clip(left, 0.0, 1.0), axis=1)
-        return np.where(left < 1e-9, 0.0, left)
+        kept[rows] = np.where(left < 1e-9, 0.0, left)
+        return kept
 
     def _book(self, change: Floats, known: tuple[Ints, Ints], *, day: Days, sign: float) -> None:
         """Add each line's revenue, or take it away, in the month ahead in which its day falls."""

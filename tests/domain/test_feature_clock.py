@@ -16,7 +16,8 @@ def lines(*rows):
     for row in made:
         row["available_on"] = row["available_on"] or np.datetime64(row["starts_on"]) - 10
     column = {name: [row[name] for row in made] for name in made[0]}
-    dates = {name: days(*column.pop(name)) for name in ("starts_on", "stops_on", "leaves_on", "available_on", "replaced_on")}
+    dated = ("starts_on", "stops_on", "leaves_on", "available_on", "replaced_on")
+    dates = {name: days(*column.pop(name)) for name in dated}
     return LineFacts(
         account=np.zeros(len(rows), dtype=np.int64), **dates, **{k: np.array(v) for k, v in column.items()}
     )

@@ -376,7 +376,8 @@ def test_renewals_are_foreseen_in_their_month_whatever_the_day(as_of: date, bill
     renewal += np.timedelta64(billed_on - 1, "D")
     none = np.full(len(account), np.datetime64("NaT"), dtype="datetime64[D]")
     table = FeatureTable(account, account, landmark, start[account], np.full(len(account), 12), renewal, none,
-                         *nobody_leaves(len(account)).values(), np.ones(len(account)), (), np.empty((len(account), 0)))  # fmt: skip
+                         *nobody_leaves(len(account)).values(), np.ones(len(account)), (),
+                         np.empty((len(account), 0)))  # fmt: skip
     options = FitOptions(as_of, date(as_of.year - 2, as_of.month, as_of.day))
     model = fit_hazard(table, spells, specs=(), options=options)
     prediction = predict(model, take_rows(table, np.flatnonzero(at == len(offsets) - 1)))

@@ -4,8 +4,8 @@ It reads the facts and writes the scores by the fastest ways known (the same pac
 nothing else: no version of a fact, no instant, no currency, no cause, no grace, no test of what it made. A spell is
 the first day of an account's lines to the last, a feature a sum over a window, the fit Newton on the person-months of
 all events and a fiftieth of the rest, an interval the delta method, health the yearly probability with beta times
-difference for its reasons, and a group's draws the delta method of its sum. So its figures are no company's; its time
-and memory are what the night cannot go below by much.
+difference for its reasons, a group's draws the delta method of its sum, causes constant shares. New customers and the
+report are left out. So its figures are no company's; its time and memory are what the night cannot go below by much.
 """
 
 from dataclasses import dataclass
@@ -36,6 +36,8 @@ TODAY = np.datetime64(AS_OF, "D").astype(np.int64)
 MONTH, HORIZON, MONTHS, DRAWS, LANDMARKS = 30, 24, 60, 200, 12
 WINDOWS = (30, 90, 210)
 CHUNK = 2_000
+COUNTED = 20  # accounts of a group in a chunk, by whom chance is counted
+HORIZONS, CAUSES = np.array([1, 3, 6, 12]) - 1, np.array([0.9, 0.07, 0.03])
 SHARE = 0.02  # of the person-months without an event
 
 
@@ -175,6 +177,7 @@ def _write(session: Session, read: Read, *, model: Model) -> None:
     features = (_features(read, today, rows=live) - model.mean[4:]) / model.sd[4:]
     sizes = [int(label.max()) + 1 for label in read.labels]
     sums = [np.zeros((size, 3, MONTHS)) for size in sizes]
+    chance = [np.zeros((size, MONTHS, MONTHS)) for size in sizes]
     slopes = [np.zeros((size, MONTHS, 4 + features.shape[1] + 1)) for size in sizes]
     for start in range(0, len(live), CHUNK):
         rows, x = live[start : start + CHUNK], features[start : start + CHUNK]
@@ -188,9 +191,28 @@ def _write(session: Session, read: Read, *, model: Model) -> None:
             member = (label[rows] == np.arange(sizes[n])[:, None]).astype(np.float64)
             sums[n] += np.repeat((member @ kept)[:, None, :], 3, axis=1)
             slopes[n] += (member @ slope.reshape(len(rows), -1)).reshape(slopes[n].shape)
+            for group in np.flatnonzero(member.any(axis=1)):
+                chance[n][group] += _chance(kept[member[group] > 0][:COUNTED])
     gone = np.setdiff1d(np.arange(len(read.start)), live, assume_unique=True)
     add_columns(session, Score, columns=_head(gone, "churned") | {"started_on": read.start[gone].astype("M8[D]")})
-    _write_groups(session, read, sums=sums, slopes=slopes, covariance=model.covariance)
+    drawn = _draw(sums, slopes=slopes, covariance=model.covariance)
+    _write_groups(session, read, sums=sums, drawn=drawn, chance=chance)
+
+
+def _chance(money: Floats) -> Floats:
+    """How the months' revenue of a few accounts varies together when each stays or leaves, by their own money."""
+    months = np.arange(MONTHS)
+    weight = money[:, :1]
+    return (weight[:, 0] @ money)[np.maximum(months[:, None], months)] - money.T @ money
+
+
+def _draw(sums: list[Floats], *, slopes: list[Floats], covariance: Floats) -> list[Floats]:
+    """By cut, joint draws of each group's revenue (groups x draws x months)."""
+    normal = np.random.default_rng(2).standard_normal((DRAWS, len(covariance))) @ np.linalg.cholesky(covariance).T
+    return [
+        np.array([total[group, 0] + normal @ slope[group].T for group in range(len(total))])
+        for total, slope in zip(sums, slopes, strict=True)
+    ]
 
 
 def _head(rows: Ints, status: str) -> Columns:
@@ -202,7 +224,8 @@ def _head(rows: Ints, status: str) -> Columns:
 def _snapshots(rows: Ints, x: Floats) -> Columns:
     head = {"run_id": np.ones(len(rows), dtype=np.int64), "account_id": rows + 1}
     landmark, coverage = np.full(len(rows), AS_OF, dtype="M8[D]"), np.ones(len(rows))
-    return head | {"landmark": landmark, "values": x[:, :22].copy(), "coverage": coverage}
+    term = np.ones(len(rows), dtype=np.int64)
+    return head | {"landmark": landmark, "values": x[:, :22].copy(), "coverage": coverage, "term_months": term}
 
 
 def _score(read: Read, rows: Ints, *, x: Floats, model: Model) -> tuple[Columns, Floats, Floats]:
@@ -248,6 +271,8 @@ def _figures(read: Read, rows: Ints, *, curves: tuple[Floats, Floats, Floats]) -
         "health": np.interp(risk, (0.0, 0.05, 0.2, 0.5, 1.0), (100.0, 70.0, 40.0, 10.0, 0.0)),
         "band": band,
         "coverage": np.ones(len(rows)),
+        "cause_probabilities": ((1.0 - kept[:, HORIZONS])[:, :, None] * CAUSES).reshape(len(rows), -1).astype("<f4"),
+        "ltv_historical_minor": np.rint(read.mrr[rows] * ((int(TODAY) - read.start[rows]) // MONTH)).astype(np.int64),
         "ltv_expansion_minor": worth["ltv_residual_minor"] // 10,
         "monthly_drift": np.full(len(rows), 0.001),
         "supported_months": np.full(len(rows), 24),
@@ -255,13 +280,11 @@ def _figures(read: Read, rows: Ints, *, curves: tuple[Floats, Floats, Floats]) -
 
 
 def _write_groups(
-    session: Session, read: Read, *, sums: list[Floats], slopes: list[Floats], covariance: Floats
+    session: Session, read: Read, *, sums: list[Floats], drawn: list[Floats], chance: list[Floats]
 ) -> None:
-    normal = np.random.default_rng(2).standard_normal((DRAWS, len(covariance))) @ np.linalg.cholesky(covariance).T
     months = np.arange(37)
-    for cut, (label, total, slope) in enumerate(zip(read.labels, sums, slopes, strict=True)):
+    for cut, (label, total, draws, process) in enumerate(zip(read.labels, sums, drawn, chance, strict=True)):
         for group in range(len(total)):
-            drawn = total[group, 0] + normal @ slope[group].T
             life = np.where(label == group, np.minimum(read.end, TODAY) - read.start, 0) // MONTH
             at_risk = np.array([(life >= month).sum() for month in months])
             lost = np.bincount(life[(read.end <= TODAY) & (life > 0)].clip(0, 36), minlength=37)
@@ -272,4 +295,13 @@ def _write_groups(
             parts = ("expected", "expected_expansion", "extrapolated")
             blobs = {name: total[group, n].astype("<f8").tobytes() for n, name in enumerate(parts)}
             counts = dict.fromkeys(("accounts", "arr_minor", "left_out_accounts", "left_out_arr_minor"), 1)
-            session.add(GroupDraws(**key, **counts, **blobs, months=MONTHS, draws=drawn.astype("<f4").tobytes()))
+            session.add(
+                GroupDraws(
+                    **key,
+                    **counts,
+                    **blobs,
+                    months=MONTHS,
+                    draws=draws[group].astype("<f4").tobytes(),
+                    process=process[group].astype("<f4").tobytes(),
+                )
+            )

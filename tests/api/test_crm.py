@@ -95,7 +95,9 @@ def test_what_is_not_signed_so_rings_nothing(
 
 def test_a_crm_that_shares_a_secret_brings_it(client: FlaskClient) -> None:
     path = "/api/v1/crm/salesforce/push"
-    assert client.post(path, headers={"X-Tenure-Push-Secret": "wrong"}).status_code == 403
+    assert client.post(path, headers={"X-Tenure-Doorbell": "wrong"}).status_code == 403
+    answer = client.post(path, headers={"X-Tenure-Doorbell": SECRET})
+    assert (answer.status_code, answer.json) == (202, {"is_rung": True})
 
 
 @pytest.mark.parametrize("name", ["tryton", "nobody", "%00", "a" * 500])

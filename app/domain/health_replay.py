@@ -12,7 +12,7 @@ from app.domain.backtest import FEWEST_CHURNS, LEVEL, NOTHING, Estimate, judge_r
 from app.domain.calibration import auc, auc_interval, brier_interval, brier_score
 from app.domain.features import Bools, Floats
 from app.domain.hazard_map import expit
-from app.domain.health import BANDS, Health, dimension_weights, health_band
+from app.domain.health import BANDS, NOTICE_RISK, Health, dimension_weights, health_band
 from app.domain.months import Ints
 
 AT_RISK = BANDS.index("at_risk")
@@ -63,10 +63,11 @@ class Bands:
 def weigh(health: Health, weights: Weights, *, segments: Sequence[str | None], reference_churn: float) -> Weighted:
     """Health that was assessed without weights, under those of each row's segment; none: as calculated.
 
-    logit p* = that of the reference + the sum over dimensions of weight x contribution.
+    logit p* = that of the reference + the sum over dimensions of weight x contribution. A notice is not weighted.
     """
     factors = dimension_weights(weights, segments=segments, dimensions=health.dimensions)
-    risk = expit(health.reference_logit + (factors * health.dimension_contributions).sum(axis=1))
+    weighted = expit(health.reference_logit + (factors * health.dimension_contributions).sum(axis=1))
+    risk = np.where(health.gave_notice, NOTICE_RISK, weighted)
     return Weighted(risk, np.where(health.withheld, -1, health_band(risk, reference_churn=reference_churn)))
 
 

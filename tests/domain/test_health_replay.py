@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from app.domain.health import Health
+from app.domain.health import NOTICE_RISK, Health
 from app.domain.health_replay import (
     Bands,
     alerts_a_day,
@@ -51,7 +51,9 @@ def test_accuracy_by_pencil() -> None:
     assert found.ratio.value == pytest.approx(0.85)
 
 
-def health_of(*contributions: tuple[float, float], withheld: tuple[bool, ...] = ()) -> Health:
+def health_of(
+    *contributions: tuple[float, float], withheld: tuple[bool, ...] = (), gave_notice: tuple[bool, ...] = ()
+) -> Health:
     """Accounts with a reference of logit -2 and what support and adoption add to it."""
     added, n = np.array(contributions), len(contributions)
     nothing = np.zeros(n)
@@ -68,6 +70,7 @@ def health_of(*contributions: tuple[float, float], withheld: tuple[bool, ...] = 
         dimensions=("support", "adoption"),
         dimension_contributions=added,
         dimension_known=np.ones((n, 2), dtype=bool),
+        gave_notice=np.array(gave_notice or (False,) * n),
     )
 
 
@@ -83,6 +86,13 @@ def test_without_weights_it_is_as_calculated_and_what_is_withheld_stays_so() -> 
     found = weigh(health_of((1, 0.5), (1, 0.5), withheld=(False, True)), {}, segments=["a", "b"], reference_churn=0.1)
     assert found.risk == pytest.approx(1 / (1 + np.exp([0.5, 0.5])))
     assert found.band.tolist() == [AT_RISK, WITHHELD]
+
+
+def test_who_gave_notice_is_at_risk_under_whatever_weights() -> None:
+    none_of_it = {"": {"support": 0.0, "adoption": 0.0}}
+    found = weigh(health_of((9, 9), gave_notice=(True,)), none_of_it, segments=[None], reference_churn=0.1)
+    assert found.risk.tolist() == [NOTICE_RISK]
+    assert found.band.tolist() == [AT_RISK]
 
 
 def test_who_was_nearer_by_pencil() -> None:

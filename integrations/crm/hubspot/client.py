@@ -9,7 +9,7 @@ from integrations.crm.client import About, CrmNonsense, Found, Noun, Option, Pag
 from integrations.crm.hubspot import signature
 from integrations.crm.hubspot.reading import KINDS, Reading
 from integrations.crm.hubspot.rows import Account, Rows
-from integrations.crm.hubspot.wire import Wire
+from integrations.crm.hubspot.wire import Wire, expect, results_of
 from integrations.crm.hubspot.writing import Writing
 from integrations.crm.mapping import CrmMapping
 
@@ -41,7 +41,7 @@ class HubspotClient:
             name=f"HubSpot account {details.get('portalId')}",
             user=user or "an OAuth app",
             version=str(self._mapping.options.get("version", "v3")),
-            currency=details.get("companyCurrency"),
+            currency=str(details.get("companyCurrency") or "") or None,
         )
 
     def nouns(self) -> Sequence[Noun]:
@@ -66,7 +66,7 @@ class HubspotClient:
         known = {kind: self._list_fields(kind) for kind in _FIELD_KINDS}
         types = [
             Option(str(each.get("value")), str(each.get("label")), self._mapping.types.get(str(each.get("value"))))
-            for each in known["deals"].get("dealtype", {}).get("options", [])
+            for each in results_of({"options": []} | known["deals"].get("dealtype", {}), "options")
         ]
         fields, missing = self._match_fields({name: each for own in known.values() for name, each in own.items()})
         return {"stages": stages, "types": types, "fields": fields, "missing": missing}
@@ -88,21 +88,25 @@ class HubspotClient:
             except (ZoneInfoNotFoundError, ValueError):
                 raise CrmNonsense("HubSpot's account has a time zone that is none.") from None
             states = {id_: state for id_, _, state in self._list_stages()}
-            self._account = Account(details.get("companyCurrency"), zone, states)
+            self._account = Account(str(details.get("companyCurrency") or "") or None, zone, states)
         return self._account
 
     def _list_stages(self) -> list[tuple[str, str, str]]:
         """Of all pipelines: id, the names of pipeline and stage, and what it means to HubSpot."""
         answer = self._wire.get(self._wire.path("pipelines", "deals"))
         return [
-            (str(stage["id"]), f"{pipeline.get('label')}: {stage.get('label')}", _state(stage.get("metadata", {})))
-            for pipeline in answer.get("results", [])
-            for stage in pipeline.get("stages", [])
+            (
+                str(stage.get("id")),
+                f"{pipeline.get('label')}: {stage.get('label')}",
+                _state(expect(dict, stage.get("metadata") or {})),
+            )
+            for pipeline in results_of(answer)
+            for stage in results_of(pipeline, "stages")
         ]
 
     def _list_fields(self, kind: str) -> dict[str, dict[str, Any]]:
         answer = self._wire.get(self._wire.path("properties", kind))
-        return {str(each["name"]): each for each in answer.get("results", [])}
+        return {str(each.get("name")): each for each in results_of(answer)}
 
     def _match_fields(self, known: Mapping[str, Mapping[str, Any]]) -> tuple[list[Option], list[Option]]:
         named = [(name, ours) for ours, name in self._mapping.fields.items()]

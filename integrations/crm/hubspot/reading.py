@@ -102,7 +102,7 @@ class Reading:
             after_id = found.ids[-1]
 
     def _things(self, noun: Noun, ids: Sequence[str]) -> list[Thing]:
-        return self.wire.read_batch(KINDS[noun], ids, properties=wanted_properties(KINDS[noun], self.mapping))
+        return self.wire.read_all(KINDS[noun], ids, properties=wanted_properties(KINDS[noun], self.mapping))
 
     def _changed(self, noun: Noun, things: Sequence[Thing]) -> list[Changed[Any]]:
         if not things:
@@ -125,7 +125,7 @@ class Reading:
         links = self.wire.links([id_ for id_ in ids if id_ in won], of="deals", to="line_items")
         line_ids = [link.id for own in links.values() for link in own]
         properties = wanted_properties("line_items", self.mapping)
-        lines = {line.id: line for line in self.wire.read_batch("line_items", line_ids, properties=properties)}
+        lines = {line.id: line for line in self.wire.read_all("line_items", line_ids, properties=properties)}
         return {
             id_: Parts([lines[link.id] for link in links.get(id_, ()) if link.id in lines], companies.get(id_, ()))
             for id_ in ids

@@ -20,6 +20,8 @@ LIST_PAGE = 100
 BATCH = 100
 ASSOCIATION_BATCH = 1000
 
+NOT_THERE = "OBJECT_NOT_FOUND"
+
 _WORD = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 
 
@@ -79,7 +81,7 @@ class Wire:
             "limit": SEARCH_PAGE,
         }
         answer = self.post(self.path("objects", f"{kind}/search"), body)
-        ids = tuple(_id_of(each) for each in _results(answer))
+        ids = tuple(_id_of(each) for each in results_of(answer))
         numbers = [int(after_id or 0), *map(int, ids)]
         if any(later <= earlier for earlier, later in itertools.pairwise(numbers)):
             raise CrmNonsense(f"HubSpot's search of {kind} does not go on from where it was.")
@@ -95,9 +97,30 @@ class Wire:
             body = {"properties": list(properties), "inputs": [{"id": id_} for id_ in part]}
             if by is not None:
                 body["idProperty"] = by
-            answer = self.post(self.path("objects", f"{kind}/batch/read"), body)
-            things |= {thing.id: thing for thing in map(_thing, _results(answer))}
+            things |= {thing.id: thing for thing in map(_thing, self._read_part(kind, body)[0])}
         return list(things.values())
+
+    def read_all(self, kind: str, ids: Sequence[str], *, properties: Sequence[str]) -> list[Thing]:
+        """Those of the ids that were just said to be there; CrmNonsense where some are left out without a word.
+
+        Without all of its lines, a deal would be a smaller contract.
+        """
+        things: dict[str, Thing] = {}
+        for part in _parts(ids, BATCH):
+            body = {"properties": list(properties), "inputs": [{"id": id_} for id_ in part]}
+            results, missing = self._read_part(kind, body)
+            got = {thing.id: thing for thing in map(_thing, results)}
+            silent = set(part) - got.keys() - missing
+            if silent and got.keys() <= set(part):  # else some were merged, and came as another
+                raise CrmNonsense(f"HubSpot left out {len(silent)} of {len(part)} {kind} without a word.")
+            things |= got
+        return list(things.values())
+
+    def _read_part(self, kind: str, body: Mapping[str, Any]) -> tuple[list[dict[str, Any]], set[str]]:
+        """Up to 100, and the ids that are said not to be there."""
+        answer = self.post(self.path("objects", f"{kind}/batch/read"), body)
+        contexts = [expect(dict, each.get("context") or {}) for each in _partial_errors(answer)]
+        return results_of(answer), {str(id_) for context in contexts for id_ in expect(list, context.get("ids") or [])}
 
     def read_one(self, kind: str, id_: str, *, properties: Sequence[str]) -> Thing | None:
         query = {"properties": ",".join(properties)}
@@ -110,12 +133,12 @@ class Wire:
         """A page of all that is there, or of all that was archived, and where the next one begins."""
         query = {"limit": str(LIST_PAGE), "archived": str(is_archived).lower(), "properties": ",".join(properties)}
         answer = self.get(self.path("objects", kind), query=query | ({} if after is None else {"after": after}))
-        return [_thing(each) for each in _results(answer)], next_after(answer, after=after)
+        return [_thing(each) for each in results_of(answer)], next_after(answer, after=after)
 
     def list_owners(self, *, after: str | None, is_archived: bool) -> tuple[list[dict[str, Any]], str | None]:
         query = {"limit": str(LIST_PAGE), "archived": str(is_archived).lower()}
         answer = self.get(self.path("owners", ""), query=query | ({} if after is None else {"after": after}))
-        return _results(answer), next_after(answer, after=after)
+        return results_of(answer), next_after(answer, after=after)
 
     def links(self, ids: Sequence[str], *, of: str, to: str) -> dict[str, list[Link]]:
         """What each is associated with, lowest id first."""
@@ -125,9 +148,10 @@ class Wire:
             while inputs:
                 answer = self.post(self.path("associations", f"{of}/{to}/batch/read"), {"inputs": inputs})
                 inputs = []
-                for each in _results(answer):
+                _partial_errors(answer)  # those without an association are left out, and said to be
+                for each in results_of(answer):
                     own = _id_of(each.get("from"))
-                    found.setdefault(own, []).extend(map(_link, _of(list, each.get("to"))))
+                    found.setdefault(own, []).extend(map(_link, expect(list, each.get("to"))))
                     if (after := next_after(each, after=None)) is not None:
                         inputs.append({"id": own, "after": after})
         return {own: sorted(links, key=lambda link: int(link.id)) for own, links in found.items()}
@@ -138,7 +162,7 @@ class Wire:
 
     def create_batch(self, kind: str, inputs: Sequence[Mapping[str, Any]]) -> None:
         path = self.path("objects", f"{kind}/batch/create")
-        made = _results(self.post(path, {"inputs": list(inputs)}, is_reading=False))
+        made = results_of(self.post(path, {"inputs": list(inputs)}, is_reading=False))
         if len(made) != len(inputs):
             raise CrmError(f"HubSpot made {len(made)} of {len(inputs)} {kind}.")
 
@@ -167,7 +191,7 @@ class Wire:
             raise CrmRefused(f"HubSpot does not allow this: the app lacks a scope{_scopes(reply)}.")
         if not reply.is_success:
             raise CrmError(f"HubSpot answered {reply.status}{_category(reply)}.")
-        answer: dict[str, Any] = _of(dict, reply.json())
+        answer: dict[str, Any] = expect(dict, reply.json())
         return answer
 
 
@@ -198,21 +222,21 @@ class _Token:
                 raise CrmRefused("HubSpot does not renew the token; connect the app again.")
             if not reply.is_success:
                 raise CrmError(f"HubSpot answered {reply.status} when the token was to be renewed.")
-            self._value = str(_of(dict, reply.json()).get("access_token") or "")
+            self._value = str(expect(dict, reply.json()).get("access_token") or "")
             return self._value
 
     def ask_owner(self) -> dict[str, Any]:
         body = {"tokenKey": self.value()}
         reply = self._transport.request("POST", "/oauth/v2/private-apps/get/access-token-info", body=body)
-        return _of(dict, reply.json()) if reply.is_success else {}
+        return expect(dict, reply.json()) if reply.is_success else {}
 
 
 def next_after(answer: Mapping[str, Any], *, after: str | None) -> str | None:
     """Where the next page begins; CrmNonsense where that is where this one began."""
-    following = _of(dict, answer.get("paging") or {}).get("next")
+    following = expect(dict, answer.get("paging") or {}).get("next")
     if following is None:
         return None
-    place = _of(dict, following).get("after")
+    place = expect(dict, following).get("after")
     if not isinstance(place, str | int) or str(place) == after:
         raise CrmNonsense("HubSpot's page leads back to itself.")
     return str(place)
@@ -228,18 +252,26 @@ def read_instant(value: Any) -> datetime:
         raise CrmNonsense("HubSpot gave an instant that is none.") from None
 
 
-def _of(kind: type[Any], value: Any) -> Any:
+def expect(kind: type[Any], value: Any) -> Any:
     if not isinstance(value, kind):
         raise CrmNonsense("HubSpot's answer is not of the form that it has.")
     return value
 
 
-def _results(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [_of(dict, each) for each in _of(list, answer.get("results"))]
+def results_of(answer: Mapping[str, Any], name: str = "results") -> list[dict[str, Any]]:
+    return [expect(dict, each) for each in expect(list, answer.get(name))]
+
+
+def _partial_errors(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Why some of many have no answer; CrmError where it is for another reason than that they are not there."""
+    errors = [expect(dict, each) for each in expect(list, answer.get("errors") or [])]
+    if answer.get("status", "COMPLETE") != "COMPLETE" or any(each.get("category") != NOT_THERE for each in errors):
+        raise CrmError("HubSpot answered for some only; it is asked again later.")
+    return errors
 
 
 def _id_of(thing: Any) -> str:
-    id_ = str(_of(dict, thing).get("id"))
+    id_ = str(expect(dict, thing).get("id"))
     if not id_.isdecimal() or not id_.isascii():
         raise CrmNonsense("HubSpot gave something without an id.")
     return id_
@@ -249,16 +281,21 @@ def _thing(given: Mapping[str, Any]) -> Thing:
     archived_at = given.get("archivedAt")
     return Thing(
         _id_of(given),
-        {name: str(value) for name, value in _of(dict, given.get("properties")).items() if value not in {None, ""}},
+        {
+            name: str(value)
+            for name, value in expect(dict, given.get("properties")).items()
+            if value is not None and value != ""
+        },
         read_instant(given.get("updatedAt")),
         None if archived_at is None else read_instant(archived_at),
     )
 
 
 def _link(given: Any) -> Link:
-    types = _of(list, _of(dict, given).get("associationTypes", []))
+    types = expect(list, expect(dict, given).get("associationTypes", []))
     id_ = _id_of({"id": given.get("toObjectId")})
-    return Link(id_, frozenset(each["typeId"] for each in types if isinstance(each.get("typeId"), int)))
+    numbers = [expect(dict, each).get("typeId") for each in types]
+    return Link(id_, frozenset(number for number in numbers if isinstance(number, int)))
 
 
 def _parts(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
@@ -268,7 +305,7 @@ def _parts(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 def _category(reply: Reply) -> str:
     """HubSpot's own word for an error; not its message, which repeats what was sent."""
     try:
-        word = _of(dict, reply.json()).get("category")
+        word = expect(dict, reply.json()).get("category")
     except CrmNonsense:
         return ""
     return f" ({word})" if isinstance(word, str) and _WORD.fullmatch(word) else ""
@@ -276,8 +313,10 @@ def _category(reply: Reply) -> str:
 
 def _scopes(reply: Reply) -> str:
     try:
-        errors = _of(list, _of(dict, reply.json()).get("errors", []))
-        named = [_of(dict, _of(dict, each).get("context", {})).get("requiredGranularScopes", []) for each in errors]
+        errors = expect(list, expect(dict, reply.json()).get("errors", []))
+        named = [
+            expect(dict, expect(dict, each).get("context", {})).get("requiredGranularScopes", []) for each in errors
+        ]
     except CrmNonsense:
         return ""
     scopes = [word for words in named for word in words if isinstance(word, str) and _WORD.fullmatch(word)]

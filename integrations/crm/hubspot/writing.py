@@ -15,7 +15,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from integrations.crm.client import AccountFields, CrmError, NewLine, NewNote, NewOpportunity, NewTask, WriteBack
-from integrations.crm.hubspot.wire import BATCH, Wire
+from integrations.crm.hubspot.wire import BATCH, Wire, results_of
 from integrations.crm.mapping import CrmMapping
 
 MORNING = time(9)  # when a task is due on its day
@@ -101,10 +101,10 @@ class Writing:
         """The mapping's, or the first stage of the first pipeline."""
         if (said := self.mapping.options.get("new_deal")) is not None:
             return str(said["pipeline"]), str(said["stage"])
-        pipelines = self.wire.get(self.wire.path("pipelines", "deals")).get("results", [])
+        pipelines = results_of(self.wire.get(self.wire.path("pipelines", "deals")))
         for pipeline in sorted(pipelines, key=_order):
-            for stage in sorted(pipeline.get("stages", []), key=_order):
-                return str(pipeline["id"]), str(stage["id"])
+            for stage in sorted(results_of(pipeline, "stages"), key=_order):
+                return str(pipeline.get("id")), str(stage.get("id"))
         raise CrmError("HubSpot has no pipeline for deals; name one in options.new_deal.")
 
     def _names(self, lines: Sequence[NewLine]) -> dict[str, str]:

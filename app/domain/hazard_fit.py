@@ -29,6 +29,7 @@ from app.domain.hazard_model import CONTRACT, IDLE, ONE, RENEWAL, FitOptions, Ha
 from app.domain.hazard_rows import TrainingRows, build_training_rows, last_supported_tenure, take_rows, weigh_up
 from app.domain.lasting_spread import Forecasts, LastingSpread, estimate_spread
 from app.domain.months import Ints
+from app.domain.prior_scale import scale_prior
 from app.domain.renewal_tail import count_groups, fit_tail, renewal_numbers, tail_groups
 
 DEFAULT_MONTHLY_CHURN = 0.015
@@ -136,9 +137,16 @@ def _fit_causes(problem: Problem, scaling: Scaling, *, rows: TrainingRows, prior
 
 
 def _fit_one(problem: Problem, scaling: Scaling, *, rows: TrainingRows, prior: Prior, is_event: Bools) -> Posterior:
-    """The posterior with only the churns of the cases where `is_event`, as sure as the sample of spells allows."""
+    """The posterior with only the churns of the cases where `is_event`, as sure as the sample of spells allows.
+
+    How tight the priors on products of a feature with the clock are, the data say; those on the features themselves
+    stay, as what few accounts of much money do would be lost with them.
+    """
     own = replace(problem, target=problem.target * is_event[:, None])
     found = fit_posterior(own, scaling, prior=prior, start=_start(own, prior))
+    clock, feature = np.nonzero(problem.mask)
+    told = scale_prior(found, prior, groups=((clock != ONE) & (feature > 0),))
+    found = fit_posterior(own, scaling, prior=told, start=found.mode)
     sample = Sample(rows.spell, rows.share)
     return replace(found, covariance=widen_for_sampling(found, own, scaling=scaling, sample=sample))
 

@@ -20,7 +20,14 @@ from tests.web.company import NOW
 from tests.web.conftest import csrf_token, log_in
 
 PASSWORD = "three unrelated words"
-PAGES = ("/settings/account", "/settings/users", "/settings/tokens", "/settings/audit", "/settings/webhooks")
+PAGES = (
+    "/settings/account",
+    "/settings/users",
+    "/settings/tokens",
+    "/settings/audit",
+    "/settings/webhooks",
+    "/settings/health-weights",
+)
 
 
 @pytest.fixture
@@ -57,7 +64,8 @@ def test_settings_shows_each_what_they_may_open(app: Application) -> None:
     }
     assert set(menus["admin"]) <= set(PAGES)
     assert {"/settings/account", "/settings/users", "/settings/tokens", "/settings/audit"} <= set(menus["admin"])
-    assert menus["csm"] == menus["sales"] == menus["finance"] == ["/settings/account"]
+    # What health weighs is for all to read; who may try and publish weights is asked of each act.
+    assert menus["csm"] == menus["sales"] == menus["finance"] == ["/settings/account", "/settings/health-weights"]
 
 
 @pytest.mark.parametrize("role", ["csm", "sales", "finance"])

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -10,68 +10,18 @@ import pytest
 
 from app.services.deal_terms import settle
 from integrations.crm.client import (
-    Changed,
-    CrmClient,
     CrmError,
     CrmNonsense,
     CrmRefused,
     Fate,
     Noun,
-    Page,
     Promise,
     Window,
 )
-from integrations.crm.mapping import CrmMapping
-from integrations.crm.salesforce import connect
+from tests.integrations.crm.salesforce.company import Company
 from tests.integrations.crm.salesforce.org import BIN, Org
 from tests.integrations.crm.salesforce.server import Answer, Asked, Server, serving
-from tests.integrations.crm.salesforce.stage import SECRET, mapping_for, transport_for
-
-
-class Company:
-    """A fake Salesforce with one account and one product, and a client of it."""
-
-    def __init__(self, server: Server, url: str) -> None:
-        self.server, self.org, self.url = server, server.org, url
-        self.client = self.connect()
-        self.account = self.org.create("Account", Name="Borealis GmbH")
-        self.product = self.org.create("Product2", Name="Core", ProductCode="CORE")
-
-    def connect(self, mapping: CrmMapping | None = None) -> CrmClient:
-        return connect(transport_for(self.url), mapping or mapping_for(self.url), secret=SECRET)
-
-    def tick(self, **given: float) -> datetime:
-        self.org.clock += timedelta(**(given or {"seconds": 1}))
-        return self.org.clock
-
-    def deal(self, **values: Any) -> str:
-        told = {"Name": "Core", "AccountId": self.account, "StageName": "Closed Won", "CloseDate": date(2026, 3, 10)}
-        return self.org.create("Opportunity", **{**told, **values})
-
-    def line(self, deal: str, **values: Any) -> str:
-        told = {"OpportunityId": deal, "Product2Id": self.product, "Quantity": Decimal(1), "UnitPrice": Decimal(1200)}
-        return self.org.create("OpportunityLineItem", **{**told, **values})
-
-    def pages(
-        self, noun: Noun = Noun.DEAL, *, since: datetime | None = None, mark: str | None = None
-    ) -> list[Page[Any]]:
-        self.tick()
-        return list(self.client.read(noun, Window(since, self.org.clock), mark=mark))
-
-    def read(self, noun: Noun = Noun.DEAL, *, since: datetime | None = None) -> list[Changed[Any]]:
-        return [item for page in self.pages(noun, since=since) for item in page.items]
-
-    def only(self, noun: Noun = Noun.DEAL) -> Any:
-        (item,) = self.read(noun)
-        return item.row
-
-
-@pytest.fixture(params=[{}])
-def company(request: pytest.FixtureRequest) -> Iterator[Company]:
-    server = Server(Org(**request.param), rows_a_page=20)
-    server.refresh_tokens.add((SECRET["client_id"], SECRET["refresh_token"]))
-    with serving(server) as url:
-        yield Company(server, url)
+from tests.integrations.crm.salesforce.stage import mapping_for
 
 
 def test_twelve_thousand_deals_of_one_instant_are_read_once_each_from_any_mark(company: Company) -> None:

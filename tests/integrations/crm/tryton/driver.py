@@ -33,6 +33,11 @@ class Driver:
         self._category = Model.get("product.category").find([("accounting", "=", True)])[0]
         self._units = {unit.name: unit for unit in Model.get("product.uom").find([])}
         self._currencies = {each.code: each.id for each in Model.get("currency.currency").find([])}
+        self._fitted: set[int] = set()  # products whose units are of the kind that they are sold by
+
+    def begin_again(self) -> None:
+        """The database was taken back: what is known of it is no longer so."""
+        self._fitted.clear()
 
     def create_owner(self, name: str) -> str:
         party = self._create("party.party", {"name": name})
@@ -103,6 +108,9 @@ class Driver:
         model, field = MARKS[kind]
         return len([each for each in Model.get(model).find([]) if f"tenure-{kind}-" in (getattr(each, field) or "")])
 
+    def written_opportunities(self) -> list[str]:
+        return [str(each.id) for each in Model.get("sale.opportunity").find([("reference", "like", "tenure-%")])]
+
     def describe(self, deal: str) -> Told:
         """An opportunity in Tryton's own words."""
         opportunity = Model.get("sale.opportunity")(int(deal))
@@ -138,7 +146,7 @@ class Driver:
 
     def _line(self, told: Told) -> dict[str, Any]:
         """A price for a period and a term of several is entered as one of the term's unit at the term's price."""
-        product = Model.get("product.product")(int(told["product"]))
+        product = int(told["product"])
         months, period = _months(told), told["period_months"]
         name = "Unit" if period is None else UNTIL_NOTICE[period] if months is None else UNIT_OF_TERM[months]
         price = Decimal(told["price"]) * (1 - Decimal(told["discount"] or 0))
@@ -146,19 +154,21 @@ class Driver:
             price = price * months / period
         self._sell_by(product, self._units[name])
         return {
-            "product": product.id,
+            "product": product,
             "unit": self._units[name].id,
             "quantity": float(told["quantity"]),
             "unit_price": price.quantize(Decimal("0.0001")),
-            "description": product.name,
+            "description": name,
         }
 
-    def _sell_by(self, product: Any, unit: Any) -> None:
+    def _sell_by(self, id_: int, unit: Any) -> None:
         """A product that was never sold changes to units of the kind."""
-        template = product.template
-        if template.default_uom.category != unit.category:
-            template.default_uom = template.sale_uom = unit
-            template.save()
+        if id_ not in self._fitted:
+            template = Model.get("product.product")(id_).template
+            if template.default_uom.category != unit.category:
+                template.default_uom = template.sale_uom = unit
+                template.save()
+            self._fitted.add(id_)
 
     def _close(self, leads: Sequence[int], told: Sequence[Told]) -> None:
         self._call("sale.opportunity", "opportunity", list(leads))

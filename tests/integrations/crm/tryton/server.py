@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from integrations.crm.client import CrmClient
-from integrations.crm.mapping import CrmMapping, read_crm_mapping
+from integrations.crm.mapping import read_crm_mapping
 from integrations.crm.registry import connect
 from integrations.targets import Policy
 
@@ -76,6 +76,7 @@ class TrytonServer:
     def reset(self) -> None:
         """The database as it was when the server had begun; the server need not know."""
         _copy(self._folder / "begun", self._database)
+        self.tell("begin_again")
 
     def stop(self) -> None:
         for process in (self._driver, self._server):
@@ -140,9 +141,9 @@ def stop_tryton() -> None:
         _running.pop().stop()
 
 
-def mapping_of(server: TrytonServer, *, extra: str = "") -> CrmMapping:
+def mapping_text(server: TrytonServer, *, extra: str = "") -> str:
     """As an operator writes it who sells by units that are terms."""
-    return read_crm_mapping(
+    return (
         f'kind = "tryton"\nurl = "{server.url}"\n{extra}\n[options]\ndatabase = "crm"\npage_size = 4\n'
         '[options.term_months]\nQuarter = 3\n"6 months" = 6\nYear = 12\n"2 years" = 24\n"3 years" = 36\n'
     )
@@ -150,4 +151,4 @@ def mapping_of(server: TrytonServer, *, extra: str = "") -> CrmMapping:
 
 def client_of(server: TrytonServer, *, extra: str = "") -> CrmClient:
     policy = Policy(private_targets=(HOST,))
-    return connect(mapping_of(server, extra=extra), secret={"token": server.key}, policy=policy)
+    return connect(read_crm_mapping(mapping_text(server, extra=extra)), secret={"token": server.key}, policy=policy)

@@ -125,7 +125,7 @@ FINDINGS: dict[str, Callable[[float], str]] = {
 # From where on a finding is good news. Such a one can go with a risk, as use does before a project ends; but as a
 # reason for a call it reads as nonsense.
 GOOD_FROM: dict[str, float] = {"usage_level": 0, "usage_mean_3m": 0, "usage_trend": 0, "nps": 9, "csat": 4}
-GOOD_AT_NONE = frozenset({"overdue_days"})
+GOOD_AT_NONE = frozenset({"overdue_days", "tickets_90d", "escalations_90d", "onboarding_late", "onboarding_overdue"})
 
 
 def is_good_news(name: str, value: float | None) -> bool:

@@ -40,6 +40,6 @@ def test_what_has_no_figure_is_said_in_the_drivers_own_words() -> None:
 
 def test_good_news_is_no_reason_and_what_nobody_can_change_comes_last() -> None:
     assert [is_good_news("nps", value) for value in (10.0, 6.0, None)] == [True, False, False]
-    assert not is_good_news("tickets_90d", 9.0)
+    assert [is_good_news("escalations_90d", value) for value in (0.0, 1.0)] == [True, False]
     assert [is_good_news("overdue_days", value) for value in (0.0, 5.0, None)] == [True, False, False]
     assert [is_given(name) for name in ("segment: Team", "log_mrr", "usage_level")] == [True, True, False]

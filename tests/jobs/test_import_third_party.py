@@ -75,7 +75,7 @@ def test_telco_has_7043_accounts_of_which_1869_churned_on_the_day_it_was_taken(e
     assert [total.amount.text for total in arr_by_group(revenue, as_of=as_of)] == ["3803829.00"]
 
 
-@pytest.mark.one_database
+@pytest.mark.slow
 def test_adventureworks_deals_are_rounded_once_each_and_the_difference_is_listed(engine: Engine, run) -> None:
     report = run(Path("adventureworks"), ADVENTUREWORKS)
     usd = report.amounts["USD"]

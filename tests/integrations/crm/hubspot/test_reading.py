@@ -26,6 +26,7 @@ def ids_of(client: CrmClient, window: Window, noun: Noun = Noun.DEAL) -> Counter
     return Counter(item.id for page in client.read(noun, window) for item in page.items)
 
 
+@pytest.mark.slow
 def test_25_000_deals_with_12_000_in_one_millisecond_come_each_once(stage: HubspotStage) -> None:
     records, company = stage.fake.records, stage.create_company("Borealis")
     for number in range(25_000):

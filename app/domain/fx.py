@@ -57,6 +57,16 @@ class RateTable:
             return _INVERSE.divide(Decimal(1), inverse)
         raise MissingRate(f"there is no exchange rate from {base} to {quote} on or before {on}; add one")
 
+    def rates_between(self, base: str, quote: str, *, first_on: date, last_on: date) -> list[Decimal]:
+        """The rates that held on any of the days, both included; MissingRate where none covers the last."""
+        stored = {day for pair in ((base, quote), (quote, base)) for day in self._by_pair.get(pair, ([], []))[0]}
+        days = sorted(day for day in stored if first_on <= day <= last_on)
+        held = [self.rate(base, quote, on=day) for day in [*days, last_on]]
+        try:
+            return [self.rate(base, quote, on=first_on), *held]
+        except MissingRate:
+            return held
+
     def _latest(self, pair: tuple[str, str], on: date) -> Decimal | None:
         days, values = self._by_pair.get(pair, ([], []))
         position = bisect_right(days, on)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from app.services.deal_terms import DealRefused, settle
 from integrations.crm.client import About, CrmClient, CrmDeal, Noun, Option, Window
+from integrations.crm.fitting import Unfit, fit
 
 MOST_DEALS = 500
 
@@ -63,6 +64,6 @@ def _see_deals(client: CrmClient, window: Window) -> DealsSeen:
 def _refusals(deals: Sequence[CrmDeal]) -> Iterator[str]:
     for deal in deals:
         try:
-            settle(deal.closed)
-        except DealRefused as error:
+            settle(fit(deal).closed)
+        except (Unfit, DealRefused) as error:
             yield f"{error.field}: {error}"

@@ -37,7 +37,8 @@ def record_cancellations(
     """Record the notices of won deals that cancel; and those refused, as (deal, what it names, why).
 
     One that names a deal (`renewal_of`) ends its recurring lines. One that names none ends those of every contract of
-    the account that was closed by the same day and runs on the day from which nothing is paid.
+    the account that was closed by the same day and runs on the day from which nothing is paid. One that names neither
+    is refused.
     """
     others = _otherwise(session, source.system, deals=deals)
     withdrawn = withdraw_cancellations(session, change, system=source.system, deals=others)
@@ -47,6 +48,11 @@ def record_cancellations(
     for each in recorded.refusals:
         row = named[each.position].closed.deal
         refusals.append((row.id, row.renewal_of or "", each))
+    refusals += [
+        (deal.closed.deal.id, "", Refusal(position, "account", "it cancels, but names neither an account nor a deal"))
+        for position, deal in enumerate(deals)
+        if deal.closed.deal.account is None and deal.closed.deal.renewal_of is None
+    ]
     whole = [deal for deal in deals if not deal.closed.deal.renewal_of and deal.closed.deal.account]
     of_account = record_churn(session, change, source=source, rows=[_notice(deal) for deal in whole])
     accounts = find_accounts(

@@ -21,6 +21,7 @@ from app.services.renewals import RENEWAL, link_renewals, link_stated, load_rene
 from app.services.sources import Recorded, Refusal, Source, has_changed
 from app.services.versions import Outcome
 from integrations.crm.client import Changed, CrmDeal, Noun
+from integrations.crm.fitting import Unfit, fit
 from integrations.files.rows import AccountRow
 
 
@@ -63,8 +64,20 @@ def record_page(recorder: Recorder, noun: Noun, *, items: Sequence[Changed[Any]]
     An owner, contact, company or product that was deleted stays as it was: what it has part in happened. A deal that
     was deleted is withdrawn with all that came of it.
     """
-    newest = list({item.id: item for item in items}.values())
-    return _RECORD[noun](recorder, newest)
+    fitting: list[Changed[Any]] = []
+    unfit: list[Unrecorded] = []
+    for item in {item.id: item for item in items}.values():
+        try:
+            fitting.append(item if item.row is None else _fitted(item))
+        except Unfit as error:
+            unfit.append(Unrecorded(item.id, error.field, str(error)))
+    recorded = _RECORD[noun](recorder, fitting)
+    return replace(recorded, unrecorded=(*unfit, *recorded.unrecorded)) if unfit else recorded
+
+
+def _fitted(item: Changed[Any]) -> Changed[Any]:
+    row = fit(item.row)
+    return item if row is item.row else replace(item, row=row)
 
 
 def _record_companies(recorder: Recorder, items: Sequence[Changed[AccountRow]]) -> RecordedPage:
@@ -173,7 +186,10 @@ def _follow(recorder: Recorder, deals: Sequence[CrmDeal]) -> RecordedPage:
         account_ids=_with_renewals(session, touched),
         stated=frozenset({*named, *recorder.waiting}),
     )
-    refused = [Unrecorded(id_, refusal.field, refusal.reason, (Noun.DEAL, needed)) for id_, needed, refusal in refusals]
+    refused = [
+        Unrecorded(id_, refusal.field, refusal.reason, (Noun.DEAL, needed) if needed else None)
+        for id_, needed, refusal in refusals
+    ]
     return RecordedPage(outcome, (*late, *refused), tuple(arrived))
 
 

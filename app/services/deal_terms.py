@@ -51,10 +51,12 @@ def settle(closed: ClosedDeal) -> DealTerms:
 
     The deal's own amount is what is booked; without one it is the sum of its lines. Where the two
     differ by more than rounding, the lines keep their own sum. Raises DealRefused for currencies
-    that are mixed or missing, amounts beyond what can be booked, two lines of one key, and a term
-    that ends before it begins.
+    that are mixed or missing, amounts beyond what can be booked, two lines of one key, a term that
+    ends before it begins, and a won deal with lines of no account: nobody would owe its contract.
     """
     deal, lines = closed.deal, closed.lines
+    if lines and deal.stage == "won" and deal.account is None:
+        raise DealRefused("account", "a won deal with lines needs an account")
     currency = _currency(closed)
     keys = [line.key for line in lines]
     for position, line in enumerate(lines):

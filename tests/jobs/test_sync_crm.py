@@ -120,6 +120,27 @@ class TestADeal:
             ).all()
         assert [tuple(row) for row in in_force] == [("goal", "kept", "Three times as fast")]
 
+    def test_a_won_deal_of_no_account_waits_until_somebody_gives_it_one(self, world: World, company: str) -> None:
+        deal, booked = world.sold(company), world.sold(company, lines=(), name="No lines")
+        for id_ in (deal, booked):
+            thing = world.crm.things[Noun.DEAL][id_]
+            row = replace(thing.row.closed.deal, account=None)
+            thing.row = replace(thing.row, closed=replace(thing.row.closed, deal=row))
+        cancels = ToldDeal(company, "Leaves", stage="won", type="cancellation", cancels_on=date(2026, 6, 1))
+        cancellation = world.stage.create_deal(cancels)
+        thing = world.crm.things[Noun.DEAL][cancellation]
+        row = replace(thing.row.closed.deal, account=None)
+        thing.row = replace(thing.row, closed=replace(thing.row.closed, deal=row))
+        assert world.sync().failed == 0
+        assert world.refused() == {
+            deal: "a won deal with lines needs an account",
+            cancellation: "it cancels, but names neither an account nor a deal",
+        }
+        assert world.stages() == {booked: "won", cancellation: "won"}
+        world.stage.edit_deal(deal, ToldDeal(company, "Core", YEAR, stage="won"))
+        world.sync()
+        assert (set(world.lines()), set(world.refused())) == ({deal}, {cancellation})
+
 
 class TestRenewals:
     def link(self, world: World) -> dict[str, str]:

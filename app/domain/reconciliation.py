@@ -9,8 +9,11 @@ are one table, asked in its order (`app/domain/reconciliation_checks.py`, `app/d
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
+from itertools import combinations, groupby, islice
 from typing import Generic, Protocol, TypeVar
+
+MOST_CONSIDERED, MOST_TOGETHER = 16, 3  # causes of one difference that are tried together: some 700 sums
 
 
 class Reason(StrEnum):
@@ -76,35 +79,70 @@ class Find(Protocol[C_contra]):
     def __call__(self, item: C_contra, remaining: int, /) -> Iterable[Found]: ...
 
 
+class Takes(Enum):
+    """How much of what remains a check takes."""
+
+    ALWAYS = "what it finds, even where the sides agree without it: it is certain"
+    ALL = "all or nothing: what it finds is the reason of everything that remains"
+    PARTS = "of what it and its neighbours in the table find, what makes up the remainder"
+
+
 @dataclass(frozen=True, slots=True)
 class Check(Generic[C]):
-    """One check of a table. One that is certain takes what it finds, even where the sides agree without it."""
-
     name: str
     reason: Reason
-    words: str
+    takes: Takes
     find: Find[C]
-    is_certain: bool = False
+    words: str
 
 
 def explain(item: C, checks: Sequence[Check[C]]) -> tuple[Part, ...]:
     """Split the difference of an item: `sum(part.minor) == item.difference`, always.
 
-    The checks are asked in the order of the table, those that are certain first; the others as long as more remains
-    than rounding can do. What remains then is `rounding` within the item's tolerance, else `unexplained`.
+    The checks are asked in the order of the table, as long as more remains than rounding can do. What remains then is
+    `rounding` within the item's tolerance, else `unexplained`.
     """
     parts: list[Part] = []
     remaining = item.difference
-    for check in checks:
-        if not check.is_certain and abs(remaining) <= item.tolerance:
+    for takes, group in groupby(checks, key=lambda check: check.takes):
+        if takes is not Takes.ALWAYS and abs(remaining) <= item.tolerance:
             break
-        for found in check.find(item, remaining):
+        for check, found in _taken(item, list(group), remaining=remaining, takes=takes):
             parts.append(Part(check.reason, check.name, found.minor, found.theirs, found.ours))
             remaining -= found.minor
     if remaining:
         reason = Reason.ROUNDING if abs(remaining) <= item.tolerance else Reason.UNEXPLAINED
         parts.append(Part(reason, reason.value, remaining, item.theirs, item.ours))
     return tuple(parts)
+
+
+def _taken(item: C, group: Sequence[Check[C]], *, remaining: int, takes: Takes) -> Iterable[tuple[Check[C], Found]]:
+    shown = ((check, found) for check in group for found in check.find(item, remaining) if found.minor)
+    if takes is Takes.ALWAYS:
+        return shown
+    if takes is Takes.ALL:
+        return islice(shown, 1)
+    candidates = list(shown)
+    chosen = _fewest([found.minor for _, found in candidates], remaining, tolerance=item.tolerance)
+    return [candidates[position] for position in chosen]
+
+
+def _fewest(amounts: Sequence[int], remaining: int, *, tolerance: int) -> Sequence[int]:
+    """The positions of the fewest amounts, at most three, that come to what remains.
+
+    Where none do: those that bring the sides nearer, in the order given.
+    """
+    considered = range(min(len(amounts), MOST_CONSIDERED))
+    for size in range(1, MOST_TOGETHER + 1):
+        for together in combinations(considered, size):
+            if abs(remaining - sum(amounts[position] for position in together)) <= tolerance:
+                return together
+    nearer = []
+    for position, amount in enumerate(amounts):
+        if amount * remaining > 0 and abs(amount) <= abs(remaining) + tolerance:
+            nearer.append(position)
+            remaining -= amount
+    return nearer
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +173,6 @@ class Position:
     def is_agreed(self) -> bool:
         """Nothing to report: the sides are equal, and no part of it differs from another."""
         return not self.parts
-
-
-def greedily(found: Iterable[Found], *, remaining: int, tolerance: int) -> Iterable[Found]:
-    """Those that bring the sides nearer, in the order given: of the sign of what remains, and no larger than it."""
-    for each in found:
-        if each.minor and each.minor * remaining > 0 and abs(each.minor) <= abs(remaining) + tolerance:
-            yield each
-            remaining -= each.minor
 
 
 def words_of(checks: Iterable[Check[C]]) -> dict[str, str]:

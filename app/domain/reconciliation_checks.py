@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 
 from app.domain.contracts import ONE_DAY
-from app.domain.reconciliation import Check, Found, Part, Position, Reason, explain, greedily
+from app.domain.reconciliation import Check, Found, Part, Position, Reason, Takes, explain
 from app.domain.reconciliation_billing import (
     BillingItem,
     Charge,
@@ -20,6 +20,7 @@ from app.domain.reconciliation_billing import (
 
 A_YEAR = timedelta(days=366)
 OTHER_ID = "other_id"
+OTHER_ID_WORDS = "Charged under another id, which looks like one of the account."
 
 
 def _repeated_rows(item: BillingItem, _remaining: int) -> Iterator[Found]:
@@ -28,33 +29,34 @@ def _repeated_rows(item: BillingItem, _remaining: int) -> Iterator[Found]:
             yield Found(each.annual, (each.charge.repeats, each.charge.row))
 
 
-def _other_id(item: BillingItem, remaining: int) -> Iterator[Found]:
-    found = Found(-sum(each.annual for each in item.guesses), tuple(each.charge.row for each in item.guesses))
-    if found.minor and not item.in_force and item.in_arr:
-        yield found
-    elif found.minor:
-        yield from greedily([found], remaining=remaining, tolerance=item.tolerance)
+def _other_id_alone(item: BillingItem, _remaining: int) -> Iterator[Found]:
+    if not item.in_force and item.in_arr:
+        yield from _other_id(item, _remaining)
 
 
-def _in_grace(item: BillingItem, remaining: int) -> Iterable[Found]:
-    lapsed = (Found(-line.arr_minor, (), (line.key,)) for line in item.in_arr if line.is_in_grace(item.as_of))
-    return greedily(lapsed, remaining=remaining, tolerance=item.tolerance)
+def _other_id(item: BillingItem, _remaining: int) -> Iterator[Found]:
+    if item.guesses:
+        yield Found(-sum(each.annual for each in item.guesses), tuple(each.charge.row for each in item.guesses))
+
+
+def _in_grace(item: BillingItem, _remaining: int) -> Iterable[Found]:
+    return (Found(-line.arr_minor, (), (line.key,)) for line in item.in_arr if line.is_in_grace(item.as_of))
 
 
 def _other_day(item: BillingItem, remaining: int) -> Iterator[Found]:
-    """One side says on the day what the other says on the nearest other day of the window."""
+    """One side says on the day what the other says on the nearest other day of the window, if that is anything."""
     explained = item.difference - remaining
     for day in _days_of_change(item):
         then = [each for each in item.charges if each.charge.covers(day) and not each.charge.is_guess]
         other = sum(each.annual for each in then)
-        if abs(other - explained - item.ledger) <= rounding_of(item.in_arr, then):
+        if then and abs(other - explained - item.ledger) <= rounding_of(item.in_arr, then):
             moved = {each.charge.row for each in then} ^ {each.charge.row for each in item.in_force}
             if moved:
                 yield Found(remaining, tuple(sorted(moved)))
                 return
         lines = [line for line in item.lines if line.is_in_arr(day)]
         ledger = sum(line.arr_minor for line in lines)
-        if abs(item.other - explained - ledger) <= rounding_of(lines, item.in_force):
+        if lines and abs(item.other - explained - ledger) <= rounding_of(lines, item.in_force):
             moved = {line.key for line in lines} ^ {line.key for line in item.in_arr}
             if moved:
                 yield Found(remaining, (), tuple(sorted(moved)))
@@ -90,18 +92,17 @@ def _other_rate(item: BillingItem, remaining: int) -> Iterator[Found]:
         yield Found(remaining, item.theirs, item.ours)
 
 
-def _billed_twice(item: BillingItem, remaining: int) -> Iterable[Found]:
+def _billed_twice(item: BillingItem, _remaining: int) -> Iterable[Found]:
     groups: dict[tuple[object, ...], list[Priced]] = defaultdict(list)
     for each in item.in_force:
         charge = each.charge
         if charge.repeats is None:
             groups[charge.product, charge.starts_on, charge.ends_on, charge.minor, charge.currency].append(each)
     again = ((first, each) for first, *more in groups.values() for each in more)
-    found = (Found(each.annual, (first.charge.row, each.charge.row)) for first, each in again if each.annual > 0)
-    return greedily(found, remaining=remaining, tolerance=item.tolerance)
+    return (Found(each.annual, (first.charge.row, each.charge.row)) for first, each in again)
 
 
-def _one_time_in_ledger(item: BillingItem, remaining: int) -> Iterable[Found]:
+def _one_time_in_ledger(item: BillingItem, _remaining: int) -> Iterable[Found]:
     """A charge that recurs, of the amount of a sale that does not."""
     found = []
     used: set[int] = set()
@@ -110,10 +111,10 @@ def _one_time_in_ledger(item: BillingItem, remaining: int) -> Iterable[Found]:
         if sold is not None:
             used.add(sold.key)
             found.append(Found(each.annual, (each.charge.row,), (sold.key,)))
-    return greedily(found, remaining=remaining, tolerance=item.tolerance)
+    return found
 
 
-def _one_time_in_billing(item: BillingItem, remaining: int) -> Iterable[Found]:
+def _one_time_in_billing(item: BillingItem, _remaining: int) -> Iterable[Found]:
     """A recurring line of the amount of a charge that does not recur."""
     found = []
     used: set[int] = set()
@@ -122,7 +123,7 @@ def _one_time_in_billing(item: BillingItem, remaining: int) -> Iterable[Found]:
         if once is not None:
             used.add(once.row)
             found.append(Found(-line.arr_minor, (once.row,), (line.key,)))
-    return greedily(found, remaining=remaining, tolerance=item.tolerance)
+    return found
 
 
 def _is_sale_of(line: LedgerLine, charge: Charge) -> bool:
@@ -131,29 +132,27 @@ def _is_sale_of(line: LedgerLine, charge: Charge) -> bool:
     return is_same and is_product and abs(charge.starts_on - line.starts_on) <= A_YEAR
 
 
-def _discount_in_billing(item: BillingItem, remaining: int) -> Iterable[Found]:
-    found = (
+def _discount_in_billing(item: BillingItem, _remaining: int) -> Iterable[Found]:
+    return (
         Found(each.annual - each.undiscounted, (each.charge.row,))
         for each in (*item.in_force, *item.guesses)
         if each.undiscounted != each.annual
     )
-    return greedily(found, remaining=remaining, tolerance=item.tolerance)
 
 
-def _discount_in_ledger(item: BillingItem, remaining: int) -> Iterable[Found]:
-    found = (
+def _discount_in_ledger(item: BillingItem, _remaining: int) -> Iterable[Found]:
+    return (
         Found(round(line.arr_minor / (1 - line.discount)) - line.arr_minor, (), (line.key,))
         for line in item.in_arr
         if line.discount is not None and 0 < line.discount < 1
     )
-    return greedily(found, remaining=remaining, tolerance=item.tolerance)
 
 
-def _credits(item: BillingItem, remaining: int) -> Iterable[Found]:
+def _credits(item: BillingItem, _remaining: int) -> Iterable[Found]:
     """What is sold or charged below zero, and has nothing beside it on the other side."""
     lines = (Found(-line.arr_minor, (), (line.key,)) for line in item.in_arr if line.arr_minor < 0)
     charges = (Found(each.annual, (each.charge.row,)) for each in item.in_force if each.annual < 0)
-    return greedily((*lines, *charges), remaining=remaining, tolerance=item.tolerance)
+    return (*lines, *charges)
 
 
 def _nothing_billed(item: BillingItem, remaining: int) -> Iterator[Found]:
@@ -180,24 +179,26 @@ def _charge_not_in_ledger(item: BillingItem, remaining: int) -> Iterator[Found]:
             return
 
 
+R, ALWAYS, ALL, PARTS = Reason, Takes.ALWAYS, Takes.ALL, Takes.PARTS
 CHECKS: tuple[Check[BillingItem], ...] = (
-    Check("repeated_row", Reason.DUPLICATE, "The export has the row more than once.", _repeated_rows, is_certain=True),
-    Check(OTHER_ID, Reason.ID_MISMATCH, "Charged under another id that looks like the account's.", _other_id),
-    Check("in_grace", Reason.TIMING, "The term lapsed: in grace in the ledger, charged no longer.", _in_grace),
-    Check("other_day", Reason.TIMING, "One side says on the day what the other says days from it.", _other_day),
-    Check("part_month", Reason.TIMING, "A part of a month, charged by the days of that month.", _part_month),
-    Check("other_rate", Reason.FX, "In another currency, at another rate than the day's.", _other_rate),
-    Check("billed_twice", Reason.DUPLICATE, "The same product, period and amount is charged again.", _billed_twice),
-    Check("sold_once", Reason.ONE_TIME, "It recurs in the export; the ledger has it sold once.", _one_time_in_ledger),
-    Check("charged_once", Reason.ONE_TIME, "It recurs in the ledger; it is charged once.", _one_time_in_billing),
-    Check("billing_discount", Reason.DISCOUNT, "Charged less a discount the ledger has not.", _discount_in_billing),
-    Check("ledger_discount", Reason.DISCOUNT, "Sold less a discount that is not charged.", _discount_in_ledger),
-    Check("credit", Reason.DISCOUNT, "A negative line or charge without its like on the other side.", _credits),
-    Check("nothing_billed", Reason.MISSING_IN_BILLING, "In the ledger, and not charged.", _nothing_billed),
-    Check("nothing_sold", Reason.MISSING_IN_LEDGER, "Charged, and not in the ledger.", _nothing_in_ledger),
-    Check("line_not_billed", Reason.MISSING_IN_BILLING, "One line of several is not charged.", _line_not_billed),
-    Check("charge_not_sold", Reason.MISSING_IN_LEDGER, "One charge of several was not sold.", _charge_not_in_ledger),
-)  # fmt: skip
+    Check("repeated_row", R.DUPLICATE, ALWAYS, _repeated_rows, "The export has the row more than once."),
+    Check(OTHER_ID, R.ID_MISMATCH, ALWAYS, _other_id_alone, OTHER_ID_WORDS),
+    Check(OTHER_ID, R.ID_MISMATCH, PARTS, _other_id, OTHER_ID_WORDS),
+    Check("in_grace", R.TIMING, PARTS, _in_grace, "The term lapsed: in grace in the ledger, charged no longer."),
+    Check("other_day", R.TIMING, ALL, _other_day, "One side says on the day what the other says some days from it."),
+    Check("part_month", R.TIMING, ALL, _part_month, "A part of a month, charged by the days of that month."),
+    Check("other_rate", R.FX, ALL, _other_rate, "Charged in another currency, at another rate than that of the day."),
+    Check("billed_twice", R.DUPLICATE, PARTS, _billed_twice, "The same product, period and amount is charged again."),
+    Check("sold_once", R.ONE_TIME, PARTS, _one_time_in_ledger, "It recurs in the export; it was sold once."),
+    Check("charged_once", R.ONE_TIME, PARTS, _one_time_in_billing, "It recurs in the ledger; it is charged once."),
+    Check("billing_discount", R.DISCOUNT, PARTS, _discount_in_billing, "Charged less a discount that was not sold."),
+    Check("ledger_discount", R.DISCOUNT, PARTS, _discount_in_ledger, "Sold less a discount that is not charged."),
+    Check("credit", R.DISCOUNT, PARTS, _credits, "A negative line or charge without its like on the other side."),
+    Check("nothing_billed", R.MISSING_IN_BILLING, ALL, _nothing_billed, "In the ledger, and not charged."),
+    Check("nothing_sold", R.MISSING_IN_LEDGER, ALL, _nothing_in_ledger, "Charged, and not in the ledger."),
+    Check("line_not_billed", R.MISSING_IN_BILLING, ALL, _line_not_billed, "One line of several is not charged."),
+    Check("charge_not_sold", R.MISSING_IN_LEDGER, ALL, _charge_not_in_ledger, "One charge of several was not sold."),
+)
 
 
 def compare_account(sides: Sides, moment: Moment, *, account: int) -> list[Position]:

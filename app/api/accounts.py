@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from app.api.endpoint import Reply, endpoint, wants_csv
+from app.api.endpoint import Reply, endpoint
 from app.api.health_said import known_now, present_override
 from app.api.meta import money, note_on, run_meta
+from app.api.tables import wants_table
 from app.auth import may
 from app.domain.features import Floats
 from app.domain.notices import Leave
@@ -50,7 +51,7 @@ def ask(parameters: Mapping[str, Any]) -> AccountPage:
         filter=AccountFilter(**chosen, search=parameters.get("q")),
         sort=Sort(parameters["sort"].removeprefix("-"), parameters["sort"].startswith("-")),
         cursor=parameters.get("cursor"),
-        limit=MOST_CSV_ROWS if wants_csv(parameters) else parameters["limit"],
+        limit=MOST_CSV_ROWS if wants_table(parameters) else parameters["limit"],
     )
     return list_accounts_now(database(), query, now=now())
 
@@ -86,7 +87,7 @@ def list_accounts(parameters: dict[str, Any]) -> Reply:
     leaves = find_leaves(database(), page.run, churn={row.id: row.churn_probability for row in page.rows})
     items = [present(row, page.run, override=overrides.get(row.id), leaving=leaves.get(row.id)) for row in page.rows]
     body = {"data": items, "meta": run_meta(page.run, *ACCOUNT_DEFINITIONS)}
-    rows = [_csv_row(item, page.run) for item in items] if wants_csv(parameters) else None
+    rows = [_csv_row(item, page.run) for item in items] if wants_table(parameters) else None
     return Reply(body, page.next_cursor, rows)
 
 

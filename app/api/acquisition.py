@@ -3,8 +3,9 @@
 from decimal import Decimal
 from typing import Any
 
-from app.api.endpoint import Reply, endpoint, wants_csv
+from app.api.endpoint import Reply, endpoint
 from app.api.meta import money, run_meta
+from app.api.tables import wants_table
 from app.auth import current_actor
 from app.domain.acquisition import Estimate
 from app.http import database, now
@@ -84,7 +85,7 @@ def show_acquisition(parameters: dict[str, Any]) -> Reply:
         "meta": run_meta(found.run, *DEFINITIONS),
     }
     rows = [_csv_row(each, level=found.level, currency=currency) for each in every]
-    return Reply(body, rows=rows if wants_csv(parameters) else None)
+    return Reply(body, rows=rows if wants_table(parameters) else None)
 
 
 def _channel(found: ChannelCost, currency: str) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from typing import Any
 
 import orjson
 
-from app.api.endpoint import Reply, endpoint, wants_csv
+from app.api.endpoint import Reply, endpoint
+from app.api.tables import wants_table
 from app.http import database
 from app.queries.audit import Asked, Entry, Page
 from app.queries.audit import list_entries as load_entries
@@ -35,7 +36,7 @@ def list_audit(parameters: dict[str, Any]) -> Reply:
     )
     page = load_entries(database(), asked)
     cursor = None if page.next_before is None else str(page.next_before)
-    return Reply({"data": page.entries}, cursor, list(csv_rows(page)) if wants_csv(parameters) else None)
+    return Reply({"data": page.entries}, cursor, list(csv_rows(page)) if wants_table(parameters) else None)
 
 
 def csv_rows(page: Page) -> Iterator[list[Any]]:

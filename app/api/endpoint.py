@@ -4,7 +4,7 @@ The decorator reads parameters and body by their schemas, writes the answer by i
 what the OpenAPI document needs. So the document cannot say anything else than the code does.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -14,22 +14,21 @@ from flask.typing import ResponseReturnValue
 from marshmallow import Schema
 
 from app.api.idempotency import answer_once
-from app.api.media import CSV, JSON
+from app.api.tables import asked_form, send_table
 from app.auth import PUBLIC, public, requires
 from app.errors import Invalid
 from app.http import load_body, load_parameters, own_transaction
-from app.schemas.spreadsheet import write_csv
 
 MOMENT = ("as_of", "known_at")
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a view answers with, before it has a form. `rows` are the CSV's, below the endpoint's header."""
+    """What a view answers with, before it has a form. `rows` are the table's, below the endpoint's header."""
 
     body: Any
     next_cursor: str | None = None
-    rows: Sequence[Sequence[Any]] | None = None
+    rows: Iterable[Sequence[Any]] | None = None
     status: int = 200
 
 
@@ -47,7 +46,7 @@ class Endpoint:
     csv_header: Sequence[str] | None
     status: int
     prepare: Callable[[dict[str, Any]], Any] | None  # makes `prepared` of the body, and may ask the network for it
-    has_moment: bool  # whether the answer is of a moment, which then stands in every line of its CSV
+    has_moment: bool  # whether the answer is of a moment, which then stands in every line of its table
 
     @property
     def csv_columns(self) -> Sequence[str] | None:
@@ -97,7 +96,7 @@ class Endpoint:
 
     def respond(self, given: Mapping[str, Any]) -> Response:
         reply = self.view(**{name: given[name] for name in given if name in self.view.__annotations__})
-        response = self._form(reply)
+        response = self._form(reply, asked_form(given["parameters"]))
         response.status_code = reply.status
         if reply.next_cursor:
             response.headers["Link"] = f'<{_address_of(reply.next_cursor)}>; rel="next"'
@@ -106,14 +105,14 @@ class Endpoint:
             response.make_conditional(request)
         return response
 
-    def _form(self, reply: Reply) -> Response:
+    def _form(self, reply: Reply, form: str) -> Response:
         if reply.status == 204:
             return Response(status=204)
         if reply.rows is not None and self.csv_columns is not None:
             moment = [reply.body["meta"][name] for name in MOMENT] if self.has_moment else []
-            response = Response(write_csv(self.csv_columns, [[*row, *moment] for row in reply.rows]), mimetype=CSV)
             name = "-".join([*self.path.strip("/").split("/"), *(str(day) for day in moment[:1] if day)])
-            response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+            rows = ([*row, *moment] for row in reply.rows)
+            response = send_table(form, (self.csv_columns, rows), name=name, meta=reply.body.get("meta", {}))
         else:
             response = jsonify(self.answer.dump(reply.body) if self.answer else reply.body)
         if self.csv_header is not None:
@@ -142,14 +141,6 @@ def endpoint(
         )
 
     return declare
-
-
-def wants_csv(parameters: Mapping[str, Any]) -> bool:
-    """Whether the answer is to be CSV: `?format=` decides, else the Accept header."""
-    asked = parameters.get("format")
-    if asked is not None:
-        return bool(asked == "csv")
-    return request.accept_mimetypes.best_match([JSON, CSV], JSON) == CSV
 
 
 def _no_parameters() -> dict[str, Any]:

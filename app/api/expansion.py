@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from app.api.endpoint import Reply, endpoint, wants_csv
+from app.api.endpoint import Reply, endpoint
 from app.api.meta import today
+from app.api.tables import wants_table
 from app.auth import current_actor
 from app.domain.expansion_moves import ACCEPT, LOSE, REJECT, SNOOZE, UNDO, WIN
 from app.domain.expansion_words import evidence_sentences
@@ -57,10 +58,10 @@ def list_opportunities(parameters: dict[str, Any]) -> Reply:
         filter=OpportunityFilter(**chosen),
         sort=Sort(parameters["sort"].removeprefix("-"), parameters["sort"].startswith("-")),
         cursor=parameters.get("cursor"),
-        limit=MOST_CSV_ROWS if wants_csv(parameters) else parameters["limit"],
+        limit=MOST_CSV_ROWS if wants_table(parameters) else parameters["limit"],
     )
     page = load_opportunities(database(), asked, today=today())
-    rows = [_csv_row(row) for row in page.rows] if wants_csv(parameters) else None
+    rows = [_csv_row(row) for row in page.rows] if wants_table(parameters) else None
     return Reply({"data": [present(row) for row in page.rows]}, page.next_cursor, rows)
 
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.api.accounts import ask
-from app.api.endpoint import Reply, endpoint, wants_csv
+from app.api.endpoint import Reply, endpoint
 from app.api.meta import money, note_on, run_meta
+from app.api.tables import wants_table
 from app.domain.features import Floats
 from app.domain.ltv import LtvTerms
 from app.http import database
@@ -102,7 +103,7 @@ def list_ltv(parameters: dict[str, Any]) -> Reply:
         "meta": run_meta(page.run, *ACCOUNT_DEFINITIONS[:3], "ltv_historical@1"),
     }
     stated = [*_stated(terms), level] if terms else [None] * 4
-    rows = [[*_csv_row(item, page.run), *stated] for item in items] if wants_csv(parameters) else None
+    rows = [[*_csv_row(item, page.run), *stated] for item in items] if wants_table(parameters) else None
     return Reply(body, page.next_cursor, rows)
 
 
@@ -159,7 +160,7 @@ def show_ltv_summary(parameters: dict[str, Any]) -> Reply:
         "meta": run_meta(found.run, *DEFINITIONS),
     }
     rows = [_summary_csv_row(group, found.terms, level=found.level) for group in groups]
-    return Reply(body, rows=rows if wants_csv(parameters) else None)
+    return Reply(body, rows=rows if wants_table(parameters) else None)
 
 
 def _group(group: GroupLtv, run: Run) -> dict[str, Any]:
@@ -225,7 +226,7 @@ def show_new_ltv(parameters: dict[str, Any]) -> Reply:
         ]
         for group in groups
     ]
-    return Reply(body, rows=rows if wants_csv(parameters) else None)
+    return Reply(body, rows=rows if wants_table(parameters) else None)
 
 
 def _new(group: NewLtv, run: Run) -> dict[str, Any]:

@@ -2,3 +2,5 @@
 
 CSV = "text/csv"
 JSON = "application/json"
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+TABLES = {"csv": CSV, "xlsx": XLSX}

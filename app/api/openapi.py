@@ -12,7 +12,8 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from app.api.endpoint import Endpoint
 from app.api.idempotency import HEADER, LONGEST_KEY
 from app.api.ingest_document import event_paths
-from app.api.media import CSV, JSON
+from app.api.media import CSV, JSON, XLSX
+from app.api.tables import CHECKSUM
 from app.auth import PUBLIC
 from app.http import KINDS, Kind
 from app.schemas.fields import MoneyField
@@ -57,6 +58,8 @@ MONEY = {
 }
 KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[!-~]([ -~]*[!-~])?$"}
 KEY_WORDS = "such as a UUID: within 24 hours the same key and request get the same answer, and act once"
+WORKBOOK = "sheets: Figures with the columns of the CSV, Definitions, Checks"
+SUM_WORDS = "of a table: SHA-256 over its lines as CSV without the header, the same for CSV and XLSX"
 FIELDS = {
     "type": {"type": "string"},
     "title": {"type": "string"},
@@ -124,8 +127,11 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
         success["content"] = {JSON: {"schema": endpoint.answer}}
         if endpoint.csv_columns:
             success["content"][CSV] = {"schema": {"type": "string", "description": ", ".join(endpoint.csv_columns)}}
+            success["content"][XLSX] = {"schema": {"type": "string", "format": "binary", "description": WORKBOOK}}
     if endpoint.method == "GET":
         success["headers"] = {"ETag": {"schema": {"type": "string"}, "description": "send it as If-None-Match"}}
+    if endpoint.csv_columns:
+        success["headers"][CHECKSUM] = {"schema": {"type": "string"}, "description": SUM_WORDS}
     errors = [*ALWAYS, *(WITH_KEY if "<" in endpoint.path else ()), *(WITH_TOKEN if endpoint.scope != PUBLIC else ())]
     responses: dict[str, Any] = {str(endpoint.status): success}
     if endpoint.method == "GET":

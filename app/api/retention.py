@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from app.api.endpoint import Reply, endpoint, wants_csv
+from app.api.endpoint import Reply, endpoint
 from app.api.meta import run_meta
+from app.api.tables import wants_table
 from app.http import database
 from app.queries.retention import load_retention
 from app.schemas.parameters import RetentionParameters
@@ -34,4 +35,4 @@ def show_retention(parameters: dict[str, Any]) -> Reply:
         for group in found.groups
         for point in zip(group.months, group.retention, group.lower, group.upper, group.at_risk, strict=True)
     ]
-    return Reply(body, rows=rows if wants_csv(parameters) else None)
+    return Reply(body, rows=rows if wants_table(parameters) else None)

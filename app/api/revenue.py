@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from app.api.endpoint import Reply, endpoint, wants_csv
+from app.api.endpoint import Reply, endpoint
 from app.api.meta import moment_meta
+from app.api.tables import wants_table
 from app.domain.periods import Grain
 from app.domain.revenue import FxBasis
 from app.http import database, now
@@ -63,7 +64,7 @@ def show_bookings(parameters: dict[str, Any]) -> Reply:
         "meta": moment_meta(known, "bookings@1", currency=found.converted.currency),
     }
     rows = [_csv_row(item | _fx_cells(found), BOOKINGS_CSV_HEADER, money="amount") for item in items]
-    return Reply(body, rows=rows if wants_csv(parameters) else None)
+    return Reply(body, rows=rows if wants_table(parameters) else None)
 
 
 @endpoint(
@@ -99,7 +100,7 @@ def show_arr(parameters: dict[str, Any]) -> Reply:
         "meta": moment_meta(known, "arr@1", currency=found.converted.currency),
     }
     rows = [_csv_row(item | _fx_cells(found), ARR_CSV_HEADER, money="arr") for item in items]
-    return Reply(body, rows=rows if wants_csv(parameters) else None)
+    return Reply(body, rows=rows if wants_table(parameters) else None)
 
 
 def _moment(parameters: dict[str, Any]) -> Known:

@@ -14,6 +14,7 @@ RUN_CUTS = ("all", "segment", "plan", "channel", "campaign", "cohort")
 LTV_CUTS = (*RUN_CUTS, "owner", "product")
 LEVELS = (80, 90, 95)
 MOST_ROWS = 1000
+TABLES = ("csv", "xlsx")
 
 
 def said(text: str) -> dict[str, str]:
@@ -22,6 +23,10 @@ def said(text: str) -> dict[str, str]:
 
 def one_of(*choices: str | int) -> validate.OneOf:
     return validate.OneOf(choices, error="Must be one of: {choices}.")
+
+
+def form(text: str = "beats Accept") -> fields.String:
+    return fields.String(validate=one_of("json", *TABLES), metadata=said(text))
 
 
 class AccountParameters(Schema):
@@ -43,7 +48,7 @@ class AccountParameters(Schema):
     )
     cursor = fields.String(validate=validate.Length(1, 2000), metadata=said("from the Link header of the page before"))
     limit = fields.Integer(load_default=50, validate=validate.Range(1, MOST_ROWS))
-    format = fields.String(validate=one_of("json", "csv"), metadata=said("csv holds up to 100,000 rows; beats Accept"))
+    format = form("csv and xlsx hold up to 100,000 rows; beats Accept")
 
 
 class HealthParameters(Schema):
@@ -74,21 +79,21 @@ class LtvListParameters(AccountParameters, LtvTermParameters):
 
 class LtvSummaryParameters(LtvTermParameters):
     group_by = fields.String(load_default="all", validate=one_of(*LTV_CUTS))
-    format = fields.String(validate=one_of("json", "csv"))
+    format = form()
 
 
 class NewLtvParameters(LtvTermParameters):
     group_by = fields.String(load_default="segment", validate=one_of(*NEW_CUTS))
-    format = fields.String(validate=one_of("json", "csv"))
+    format = form()
 
 
 class AcquisitionParameters(LtvTermParameters):
-    format = fields.String(validate=one_of("json", "csv"))
+    format = form()
 
 
 class RetentionParameters(Schema):
     group_by = fields.String(load_default="all", validate=one_of(*RUN_CUTS))
-    format = fields.String(validate=one_of("json", "csv"), metadata=said("csv has a line for each group and month"))
+    format = form("csv and xlsx have a line for each group and month; beats Accept")
 
 
 class RevenueParameters(Schema):
@@ -102,7 +107,7 @@ class RevenueParameters(Schema):
         metadata=said("whose day's rate converts: the close date's, fx_on's, the last day's; none: no conversion"),
     )
     fx_on = Day(metadata=said("the day of a constant rate"))
-    format = fields.String(validate=one_of("json", "csv"))
+    format = form()
 
     @validates_schema
     def refuse_what_would_be_ignored(self, data: dict[str, Any], **_: Any) -> None:

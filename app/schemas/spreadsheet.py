@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+MARK = b"\xef\xbb\xbf"  # by which Excel knows UTF-8
 # Also the full-width forms: Excel reads them as it reads the plain ones.
 FORMULA_STARTS = tuple("=+-@＝＋－＠\t\r\n")
 # Where cells are separated by semicolons, a part of a text would become a cell.
@@ -16,11 +17,13 @@ PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 def write_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     """The table as bytes; None is an empty cell, dates and instants are ISO 8601, numbers stay numbers."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(header)
-    writer.writerows([_cell(value) for value in row] for row in rows)
-    return text.getvalue().encode("utf-8-sig")
+    return b"".join([MARK, csv_line(header), *map(csv_line, rows)])
+
+
+def csv_line(row: Sequence[Any]) -> bytes:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\r\n").writerow([_cell(value) for value in row])
+    return line.getvalue().encode()
 
 
 def _cell(value: Any) -> str:

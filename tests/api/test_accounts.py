@@ -172,7 +172,7 @@ BAD_PARAMETERS = {
     "renewal_before=2026-02-30": "renewal_before",
     "q=": "q",
     "q=%00": "NUL",
-    "format=xlsx": "format",
+    "format=pdf": "format",
     "sort=name&sort=arr": "twice",
 }
 

@@ -26,7 +26,7 @@ from app.services.settings import record_settings
 from app.services.sources import Recorded, Source
 from app.services.versions import Outcome
 from integrations.files.mapping import ImportMapping, MappingError
-from integrations.files.nouns import NOUNS
+from integrations.files.nouns import NOUNS, RECONCILED
 from integrations.files.parser import FileParser
 from integrations.files.reader import BadRow, open_file, sha256_of
 from integrations.files.spool import Spool
@@ -66,6 +66,10 @@ def open_input(number: int, path: Path, *, mapping: ImportMapping, zone: ZoneInf
     if file_map is None:
         names = ", ".join(each.name for each in mapping.files)
         raise MappingError(f"{path.name}: the mapping {mapping.title} knows no such file; it knows {names}")
+    if any(section.noun == RECONCILED for section in file_map.sections):
+        raise MappingError(
+            f"{path.name}: a {RECONCILED} is held against the ledger and not imported; run: tenure reconcile"
+        )
     reader = open_file(path, file_map)
     return InputFile(number, path, file_map, reader, FileParser(mapping, file_map, header=reader.header, zone=zone))
 
@@ -91,7 +95,7 @@ def _import_everything(run: ImportUnderWay) -> None:
     for noun in NOUNS:
         if noun == "deal":
             import_deals(run)
-        elif noun not in DEAL_PARTS:
+        elif noun not in (*DEAL_PARTS, RECONCILED):
             import_noun(run, noun)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from integrations.files.rows import (
     AccountRow,
     AcquisitionCostRow,
+    ChargeRow,
     ChurnRow,
     DealRow,
     FxRateRow,
@@ -94,6 +95,18 @@ def check_acquisition_cost(row: AcquisitionCostRow) -> Problem:
     return ("amount", "an amount needs a currency; set `currency` in the mapping") if row.currency is None else None
 
 
+def check_charge(row: ChargeRow) -> Problem:
+    if row.ends_on and row.ends_on < row.starts_on:
+        return "ends_on", f"the period ends on {row.ends_on}, before it begins on {row.starts_on}"
+    if row.price_months is not None and not 0 < row.price_months <= 1200:
+        return "price_months", f"{row.price_months} is not a number of months from 1 to 1200"
+    if row.kind == "recurring" and row.ends_on is None and row.price_months is None:
+        return "ends_on", "a recurring charge needs the end of its period, or the months that it pays for"
+    if row.discount < 0:
+        return "discount", f"{row.discount} is not a discount; what is taken off is 0 or more"
+    return ("amount", "an amount needs a currency; set `currency` in the mapping") if row.currency is None else None
+
+
 def check_milestone(row: MilestoneRow) -> Problem:
     return ("position", "a position counts from 1") if row.position < 1 else None
 
@@ -111,4 +124,5 @@ CHECKS: dict[str, Callable[[Any], Problem]] = {
     "training": check_training,
     "invoice": check_invoice,
     "acquisition_cost": check_acquisition_cost,
+    "charge": check_charge,
 }

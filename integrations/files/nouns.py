@@ -10,6 +10,7 @@ DEAL_TYPES = ("new", "renewal", "expansion", "contraction", "cancellation")
 LINE_KINDS = ("recurring", "one_time", "usage_based", "trial")
 PRODUCT_UNITS = ("flat", "seat", "metered")
 SURVEY_KINDS = ("nps", "csat")
+RECONCILED = "charge"  # held against the ledger; the other nouns are imported
 
 RowType = type[
     rows.AccountRow
@@ -28,6 +29,7 @@ RowType = type[
     | rows.InvoiceRow
     | rows.MilestoneRow
     | rows.AcquisitionCostRow
+    | rows.ChargeRow
 ]
 
 
@@ -277,6 +279,24 @@ NOUNS: dict[str, Noun] = {
             "amount": Field("decimal", required=True),
             "currency": CURRENCY,
             "available_on": DATE,
+        },
+    ),
+    RECONCILED: Noun(
+        rows.ChargeRow,
+        {
+            "account": ID,
+            "amount": Field("decimal", required=True),
+            "starts_on": NEEDED_DATE,
+            "id": REFERENCE,
+            "invoice": REFERENCE,
+            "name": Field("text", longest=300),
+            "product": REFERENCE,
+            "kind": Field("choice", choices=LINE_KINDS),
+            "ends_on": DATE,
+            "price_months": INTEGER,
+            "discount": DECIMAL,
+            "is_net": BOOLEAN,
+            "currency": CURRENCY,
         },
     ),
 }

@@ -256,3 +256,25 @@ class AcquisitionCostRow:
     amount: Decimal
     currency: str | None = None
     available_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeRow:
+    """A line of a billing export: what an account was charged for a period. It is reconciled, never recorded.
+
+    `discount` is an amount; `is_net`: it has been taken off `amount` already.
+    """
+
+    account: str
+    amount: Decimal
+    starts_on: date
+    id: str | None = None
+    invoice: str | None = None
+    name: str | None = None
+    product: str | None = None
+    kind: str = "recurring"
+    ends_on: date | None = None
+    price_months: int | None = None
+    discount: Decimal = Decimal(0)
+    is_net: bool = True
+    currency: str | None = None

@@ -6,14 +6,14 @@ a page that comes twice changes nothing the second time.
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from app.db import reading
+from app.db import reading, transaction
 from app.errors import Invalid
 from app.queries.crm import (
     ConnectionState,
@@ -31,6 +31,7 @@ from app.services.crm import (
     close_window,
     forget_cursors,
     forget_refusals,
+    keep_secret,
     note_round,
     note_unrecorded,
     open_secret,
@@ -115,12 +116,20 @@ class Sweep:
 
 def connect_over_network(work: Work, connection: ConnectionState) -> CrmClient:
     """The client of a connection. CrmError where its secret cannot be read or its URL not be reached."""
+    keyring = Keyring.of(work.settings)
     try:
-        secret = open_secret(connection, Keyring.of(work.settings))
+        secret = open_secret(connection, keyring)
         mapping = read_mapping(connection.mapping)
     except (SecretUnreadable, Invalid) as error:
         raise CrmError(str(error)) from None
-    return connect(mapping, secret=secret, policy=Policy(private_targets=work.settings.private_targets))
+
+    def keep(changed: Mapping[str, str]) -> None:
+        # Without the fence: whoever holds the lease by now needs it too, and what it replaces opens nothing any more.
+        with transaction(work.engine) as session:
+            keep_secret(session, connection.id, secret=changed, keyring=keyring)
+
+    policy = Policy(private_targets=work.settings.private_targets)
+    return connect(mapping, secret=secret, policy=policy, keep=keep)
 
 
 def sync_crms(work: Work, asked: Asked = Asked(), *, connect: Connect = connect_over_network) -> CrmSynced:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -13,15 +12,7 @@ from app.db import reading
 from app.models.audit import AuditEntry
 from app.models.crm import CrmConnection
 from tests.databases import everything
-from tests.integrations.crm.hubspot.fake import TOKEN, FakeHubspot, serving
-
-
-class PromptHubspot(FakeHubspot):
-    """Its time goes by with each request: nobody here waits for it."""
-
-    def answer(self, *asked: Any) -> Any:
-        self.wait(1.0)
-        return super().answer(*asked)
+from tests.integrations.crm.hubspot.fake import TOKEN, FakeHubspot, PromptHubspot, serving
 
 
 @pytest.fixture
@@ -96,6 +87,9 @@ def test_what_cannot_be_done_is_said(tenure, hubspot, tmp_path: Path) -> None:
     refused = tenure("sync", "our_crm")
     assert (refused.exit_code, "tenure crm list" in refused.output) == (1, True)
     assert "failed" in said(tenure("crm", "list"))
+    assert "has another secret" in said(tenure("crm", "secret", "our_crm", given=TOKEN))
+    said(tenure("sync", "our_crm"))
+    assert "failed" not in said(tenure("crm", "list"))
     again = tenure("crm", "add", str(path), given=TOKEN)
     assert (again.exit_code, "already" in again.output) == (1, True)
     assert "Nothing of our_crm waits" in tenure("crm", "confirm", "our_crm").output

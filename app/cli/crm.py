@@ -65,6 +65,27 @@ def add(*, mapping_file: IO[str], has_push: bool) -> None:
     click.echo(f"The worker reads it from now on; `tenure crm pause {mapping.system}` holds that back.")
 
 
+@crm.command("secret")
+@click.argument("name")
+@click.option("--push", "has_push", is_flag=True, help="Also the secret that the CRM signs its pushes with.")
+def secret(*, name: str, has_push: bool) -> None:
+    """Give a CRM another token or key, as `tenure crm add` takes it; it is read on from where it was.
+
+    Example: tenure crm secret hubspot < token.txt
+    """
+    from app.services.changes import utc_now
+    from app.services.crm import NewSecret, replace_secret
+    from app.services.secrets import Keyring
+
+    with opened_database() as (settings, engine):
+        parts = _ask_secret(_find(engine, name).kind, has_push=has_push)
+        push = parts.pop("push", None)
+        new = NewSecret(name, parts, push)
+        with transaction(engine) as session:
+            replace_secret(session, new, keyring=Keyring.of(settings), actor=ACTOR, at=utc_now())
+    click.echo(f"{name} has another secret, and is read again.")
+
+
 def _ask_secret(kind: str, *, has_push: bool) -> dict[str, str]:
     """Never an argument: those are seen in the list of processes and kept in the history of the shell."""
     from integrations.crm.registry import ADAPTERS

@@ -26,6 +26,15 @@ RINGS_APART = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
+class NewSecret:
+    """Of the CRM of that name; without `push_secret` what its pushes are signed with stays as it is."""
+
+    name: str
+    secret: Mapping[str, str] = field(repr=False)
+    push_secret: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class NewConnection:
     """`mapping` is TOML; `push_secret` is what the CRM signs its pushes with (None: it sends none)."""
 
@@ -97,6 +106,23 @@ def open_secret(connection: ConnectionState, keyring: Keyring) -> dict[str, str]
     """What lets us in. Raises SecretUnreadable."""
     found: dict[str, str] = json.loads(keyring.decrypt(connection.secret_ciphertext, secret_place(connection.id)))
     return found
+
+
+def keep_secret(session: Session, connection_id: int, *, secret: Mapping[str, str], keyring: Keyring) -> None:
+    """Put what lets us in in the place of what did; a connection that was removed meanwhile has no use for it."""
+    connection = session.get(CrmConnection, connection_id)
+    if connection is not None:
+        connection.secret_ciphertext = keyring.encrypt(json.dumps(dict(secret)), secret_place(connection_id))
+
+
+def replace_secret(session: Session, new: NewSecret, *, keyring: Keyring, actor: str, at: datetime) -> None:
+    """Give a CRM another secret, and read it at once: how far it was read stays. Raises NotFound."""
+    connection = _named(session, new.name)
+    keep_secret(session, connection.id, secret=new.secret, keyring=keyring)
+    if new.push_secret is not None:
+        connection.push_ciphertext = keyring.encrypt(new.push_secret, push_place(connection.id))
+    connection.due_at, connection.failures = None, 0
+    _note(session, connection.id, what="secret_replaced", actor=actor, at=at)
 
 
 def pause_connection(session: Session, name: str, *, is_paused: bool, actor: str, at: datetime) -> None:

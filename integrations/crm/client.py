@@ -6,7 +6,7 @@ page together with its mark and be killed at any moment. An adapter gives everyt
 otherwise a deal that is opened again, merged or deleted is never put right. It may give a thing twice.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -34,6 +34,14 @@ class CrmBusy(CrmError):
 
 class CrmNonsense(CrmError):
     """The answer is not what the CRM gives: HTML, truncated JSON, a page that leads back to itself."""
+
+
+Keep = Callable[[Mapping[str, str]], None]
+"""Is given the whole secret anew where the CRM exchanged a part of it, before anything is done with the new one."""
+
+
+def keep_nowhere(_secret: Mapping[str, str]) -> None:
+    """For who has no more than one use for it."""
 
 
 class Noun(StrEnum):

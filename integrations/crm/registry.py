@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pkgutil import resolve_name
 
-from integrations.crm.client import CrmClient, Push
+from integrations.crm.client import CrmClient, Keep, Push, keep_nowhere
 from integrations.crm.mapping import CrmMapping
 from integrations.crm.transport import Limits, Transport
 from integrations.targets import Policy
@@ -40,12 +40,12 @@ ADAPTERS: Mapping[str, Adapter] = {
 }
 
 
-def connect(mapping: CrmMapping, *, secret: Mapping[str, str], policy: Policy) -> CrmClient:
+def connect(mapping: CrmMapping, *, secret: Mapping[str, str], policy: Policy, keep: Keep = keep_nowhere) -> CrmClient:
     """A client of the CRM that the mapping names. CrmError where its URL may not be reached."""
     adapter = ADAPTERS[mapping.kind]
     transport = Transport(mapping.url, policy=policy, limits=adapter.limits)
     make: Callable[..., CrmClient] = resolve_name(adapter.connect)
-    return make(transport, mapping, secret=secret)
+    return make(transport, mapping, secret=secret, keep=keep)
 
 
 def is_genuine(kind: str, push: Push, *, secret: str, now: datetime) -> bool:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 
-from integrations.crm.client import CrmError, CrmNonsense, CrmRefused
+from integrations.crm.client import CrmError, CrmNonsense, CrmRefused, Keep
 from integrations.crm.transport import Query, Reply, Transport
 
 SEARCH_PAGE = 200
@@ -54,9 +54,9 @@ class Link:
 class Wire:
     """One account of HubSpot. `version` is v3, or a date as in /crm/objects/2026-03/deals."""
 
-    def __init__(self, transport: Transport, *, secret: Mapping[str, str], version: str) -> None:
+    def __init__(self, transport: Transport, *, secret: Mapping[str, str], keep: Keep, version: str) -> None:
         self._transport, self._version = transport, version
-        self._token = _Token(transport, secret)
+        self._token = _Token(transport, secret, keep=keep)
 
     def path(self, area: str, rest: str) -> str:
         if self._version.startswith("v"):
@@ -198,8 +198,8 @@ class Wire:
 class _Token:
     """The access token, renewed once however many threads find that it has expired."""
 
-    def __init__(self, transport: Transport, secret: Mapping[str, str]) -> None:
-        self._transport, self._secret, self._lock = transport, dict(secret), threading.Lock()
+    def __init__(self, transport: Transport, secret: Mapping[str, str], *, keep: Keep) -> None:
+        self._transport, self._secret, self._keep, self._lock = transport, dict(secret), keep, threading.Lock()
         self._value = self._secret.get("token")
         wanted = {"client_id", "client_secret", "refresh_token"}
         if not self._value and not wanted <= self._secret.keys():
@@ -222,7 +222,11 @@ class _Token:
                 raise CrmRefused("HubSpot does not renew the token; connect the app again.")
             if not reply.is_success:
                 raise CrmError(f"HubSpot answered {reply.status} when the token was to be renewed.")
-            self._value = str(expect(dict, reply.json()).get("access_token") or "")
+            given = expect(dict, reply.json())
+            if (following := given.get("refresh_token")) and following != self._secret["refresh_token"]:
+                self._secret["refresh_token"] = str(following)
+                self._keep(dict(self._secret))  # at once: the one before opens nothing any more
+            self._value = str(given.get("access_token") or "")
             return self._value
 
     def ask_owner(self) -> dict[str, Any]:

@@ -6,7 +6,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from integrations.crm.client import About, CrmError, Found, Noun, Option, Page, Push, Window, WriteBack
+from integrations.crm.client import (
+    About,
+    CrmError,
+    Found,
+    Keep,
+    Noun,
+    Option,
+    Page,
+    Push,
+    Window,
+    WriteBack,
+    keep_nowhere,
+)
 from integrations.crm.mapping import CrmMapping
 from integrations.crm.salesforce import soql
 from integrations.crm.salesforce.options import list_options
@@ -20,14 +32,19 @@ DOORBELL_HEADER = "x-tenure-doorbell"
 
 
 def connect(
-    transport: Transport, mapping: CrmMapping, *, secret: Mapping[str, str], now: Callable[[], float] = time.time
+    transport: Transport,
+    mapping: CrmMapping,
+    *,
+    secret: Mapping[str, str],
+    keep: Keep = keep_nowhere,
+    now: Callable[[], float] = time.time,
 ) -> "Salesforce":
     """A client; nothing is asked yet. `secret` is one of
 
     client_id, username and private_key (RSA, PEM): signs in by a key, which is best, for nothing of it expires;
     client_id, client_secret and refresh_token; client_id and client_secret; token alone, until it expires.
     """
-    session = Session(transport, secret=secret, options=mapping.options, now=now)
+    session = Session(transport, secret=secret, keep=keep, options=mapping.options, now=now)
     return Salesforce(session, mapping)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from integrations.crm.client import CrmBusy, CrmError, CrmNonsense, CrmRefused
+from integrations.crm.client import CrmBusy, CrmError, CrmNonsense, CrmRefused, Keep
 from integrations.crm.transport import Reply, Transport
 
 Record = Mapping[str, Any]
@@ -56,10 +56,11 @@ class Session:
         transport: Transport,
         *,
         secret: Mapping[str, str],
+        keep: Keep,
         options: Mapping[str, Any],
         now: Callable[[], float] = time.time,
     ) -> None:
-        self._transport, self._secret, self._options, self._now = transport, secret, options, now
+        self._transport, self._secret, self._keep, self._options, self._now = transport, secret, keep, options, now
         self._lock = threading.Lock()
         self._token: str | None = secret.get("token")
         self._refusal: str | None = None
@@ -160,6 +161,10 @@ class Session:
             raise CrmNonsense("Salesforce's answer to signing in is not one.")
         if not reply.is_success:
             raise CrmRefused(f"Salesforce does not let us in: {_word(given.get('error'))}.")
+        following = given.get("refresh_token")
+        if isinstance(following, str) and following and following != self._secret.get("refresh_token"):
+            self._secret = {**self._secret, "refresh_token": following}
+            self._keep(self._secret)  # at once: the one before opens nothing any more
         token, origin = given.get("access_token"), given.get("instance_url", self._transport.origin)
         if not isinstance(token, str) or not token:
             raise CrmNonsense("Salesforce's answer to signing in has no token.")

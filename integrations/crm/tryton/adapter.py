@@ -12,12 +12,14 @@ from integrations.crm.client import (
     CrmRefused,
     Fate,
     Found,
+    Keep,
     Noun,
     Option,
     Page,
     Push,
     Window,
     WriteBack,
+    keep_nowhere,
 )
 from integrations.crm.mapping import CrmMapping
 from integrations.crm.transport import Transport
@@ -42,7 +44,13 @@ LONGEST_CHAIN = 20
 _DATES = ("create_date", "write_date")
 
 
-def connect(transport: Transport, mapping: CrmMapping, *, secret: Mapping[str, str]) -> "Tryton":
+def connect(
+    transport: Transport,
+    mapping: CrmMapping,
+    *,
+    secret: Mapping[str, str],
+    keep: Keep = keep_nowhere,  # noqa: ARG001  its key stays as it is
+) -> "Tryton":
     """`secret` has the token: the key of a user application of the kind REST."""
     if not secret.get("token"):
         raise CrmRefused("Tryton needs the key of a user application for REST.")

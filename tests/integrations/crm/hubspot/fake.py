@@ -52,6 +52,7 @@ class FakeHubspot:
         self.records = Records()
         self.tokens: dict[str, datetime | None] = {TOKEN: None}  # until when; None: for ever
         self.renewals = 0
+        self.refresh_token, self.is_rotating = SECRET["refresh_token"], False  # rotating: each serves once
         self.owners: list[dict[str, Any]] = []
         self.zone = "America/New_York"
         self.pipelines: list[dict[str, Any]] = [_pipeline("default", "Sales", "")]
@@ -128,12 +129,15 @@ class FakeHubspot:
                 (200, {"userId": 7, "appId": 99, "hubId": 4242, "scopes": []}) if is_own else (404, _error("X", "no"))
             )
         form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
-        if form != {"grant_type": "refresh_token", **SECRET}:
+        if form != {"grant_type": "refresh_token", **SECRET, "refresh_token": self.refresh_token}:
             return 400, _error("BAD_REFRESH_TOKEN", "missing or invalid refresh token")
         self.renewals += 1
+        if self.is_rotating:
+            self.refresh_token = f"{SECRET['refresh_token']}-{self.renewals}"
         token = f"access-s3cret-canary-{self.renewals}"
         self.tokens[token] = self.records.clock + timedelta(minutes=30)
-        return 200, {"access_token": token, "expires_in": 1800, "token_type": "bearer"}
+        told = {"access_token": token, "expires_in": 1800, "token_type": "bearer"}
+        return 200, told | {"refresh_token": self.refresh_token}
 
     def _route(  # noqa: C901, PLR0911, PLR0912  a table of endpoints
         self, method: str, path: str, query: dict[str, str], body: bytes
@@ -295,6 +299,14 @@ class FakeHubspot:
             results.append(result)
         told = self._complete(results)
         return (207, told | {"numErrors": len(errors), "errors": errors}) if errors else (200, told)
+
+
+class PromptHubspot(FakeHubspot):
+    """Its time goes by with each request: for clients that are not made to wait."""
+
+    def answer(self, *asked: Any) -> Any:
+        self.wait(1.0)
+        return super().answer(*asked)
 
 
 def _pipeline(id_: str, label: str, prefix: str) -> dict[str, Any]:

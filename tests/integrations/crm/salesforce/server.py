@@ -68,6 +68,7 @@ class Server:
         self.clients: dict[str, rsa.RSAPublicKey] = {}
         self.refresh_tokens: set[tuple[str, str]] = set()
         self.sign_ins = 0
+        self.is_rotating = False  # a refresh token serves once, and brings the next
         self.daily_limit, self.used = 15_000, 0
         self.asked: list[Asked] = []
         self.fault: Callable[[Asked], Answer | None] = lambda _asked: None
@@ -146,7 +147,12 @@ class Server:
                 return Answer(400, {"error": "unsupported_grant_type", "error_description": "grant type not supported"})
         if not is_known:
             return Answer(400, {"error": "invalid_grant", "error_description": "expired access/refresh token"})
-        return Answer(200, self.let_in())
+        following = {}
+        if self.is_rotating and (spent := form.get("refresh_token")):
+            following = {"refresh_token": f"{spent}+"}
+            self.refresh_tokens.discard((form["client_id"], spent))
+            self.refresh_tokens.add((form["client_id"], f"{spent}+"))
+        return Answer(200, self.let_in() | following)
 
     def let_in(self) -> dict[str, str]:
         self.sign_ins += 1

@@ -77,7 +77,7 @@ def outcomes() -> dict[str, list[Outcome]]:
         observed = observe_spells(facts, as_of=world.as_of, tracked_from=None)
         for row in new_customer_rows(scoring)[1]:
             if row["group_by"] != "channel" and row["accounts"] >= 5:
-                members = scoring.labels[row["group_by"]][observed.account] == row["group"]
+                members = scoring.page.labels[row["group_by"]][observed.account] == row["group"]
                 churn = observed.recent_monthly_churn(members)
                 found[row["group"]].append(_judge(row, churn))
     return found

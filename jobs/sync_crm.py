@@ -29,6 +29,7 @@ from app.services.crm import (
     Stream,
     advance_cursor,
     close_window,
+    distrust_cursor,
     forget_cursors,
     forget_refusals,
     keep_secret,
@@ -61,6 +62,9 @@ BACKFILL_LAG_DAYS = 1
 """Of a first load: a fact whose creation the CRM does not date counts as known on the day after it happened."""
 SLICE_SECONDS = 300.0
 """So long at a time a sweep reads one CRM: the inbox and the other CRMs have their turn in between."""
+
+CLOCK_STEP = timedelta(minutes=1)
+"""A clock that is put right by no more than this is no alarm: the overlap of two windows is longer."""
 
 Connect = Callable[[Work, ConnectionState], CrmClient]
 Tell = Callable[[str], None]
@@ -177,6 +181,7 @@ def _read_all(sweep: Sweep) -> None:
         with work.writing() as session:
             forget_cursors(session, connection.id)
     now = work.clock()
+    _refuse_what_is_ahead(sweep, now=now)
     for noun in sweep.client.nouns():
         _read_noun(sweep, noun, now=now)
     is_overdue = connection.reconciled_at is None or connection.reconciled_at + RECONCILE_EVERY <= now
@@ -186,6 +191,24 @@ def _read_all(sweep: Sweep) -> None:
         reconciled_at = now if is_overdue or sweep.asked.is_full else None
         note_round(session, connection.id, due_at=now + EVERY, failures=0, reconciled_at=reconciled_at)
         note_feed(session, kind=FEED, name=connection.name, at=now)
+
+
+def _refuse_what_is_ahead(sweep: Sweep, *, now: datetime) -> None:
+    """Raise CursorAhead where something was read up to a time that has not come; it is then not gone on from at all."""
+    connection = sweep.connection
+    with reading(sweep.work.engine) as session:
+        found = list_progress(session, connection.id).values()
+    latest = {each.noun: max((at for at in (each.synced_until, each.until) if at), default=now) for each in found}
+    ahead = {noun: at for noun, at in latest.items() if at > now + CLOCK_STEP}
+    if not ahead:
+        return
+    with sweep.work.writing() as session:
+        for noun in ahead:
+            distrust_cursor(session, Stream(connection.id, Noun(noun)))
+    raise CursorAhead(
+        f"{connection.name}: {', '.join(sorted(ahead))} was read up to {max(ahead.values()):%Y-%m-%d %H:%M}Z, which "
+        f"has not come yet. Set the clock right, or read everything again with `tenure sync --full {connection.name}`."
+    )
 
 
 def _note(work: Work, connection: ConnectionState, *, due_at: datetime | None) -> None:
@@ -230,13 +253,8 @@ def _next_window(sweep: Sweep, noun: Noun, *, now: datetime) -> Window:
         progress = list_progress(session, sweep.connection.id).get(noun.value)
         ready = find_ready_since(session, sweep.connection, noun=noun.value)
     last = progress.synced_until if progress else None
-    if last is not None and last > now:
-        raise CursorAhead(
-            f"{sweep.connection.name}: {noun.value} was read up to {last:%Y-%m-%d %H:%M}Z, which has not come yet. "
-            f"Set the clock right, or read everything again with `tenure sync --full {sweep.connection.name}`."
-        )
     until = now - timedelta(seconds=sweep.client.lag_seconds)
-    if last is None:
+    if last is None or (progress and progress.is_distrusted):
         return Window(None, until)
     since = last - timedelta(seconds=sweep.client.overlap_seconds)
     return Window(min(since, ready) if ready else since, max(until, last))

@@ -10,6 +10,7 @@ from app.db import Base, UTCDateTime
 from app.models.versions import Id, Version, current_version_index
 
 UNDECIDED = text("decided_at IS NULL")
+AHEAD = "ahead"
 
 
 class CrmConnection(Base):
@@ -32,7 +33,10 @@ class CrmConnection(Base):
 
 
 class SyncCursor(Base):
-    """How far a noun was read. With `until` a window is under way: [since, until), `mark` the last page committed."""
+    """How far a noun was read. With `until` a window is under way: [since, until), `mark` the last page committed.
+
+    Without `until`, a `mark` of AHEAD: `synced_until` was found later than the clock, and is never gone on from.
+    """
 
     __tablename__ = "sync_cursors"
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.models.crm import CrmConnection, SyncCursor, SyncRefusal, SyncReview
+from app.models.crm import AHEAD, CrmConnection, SyncCursor, SyncRefusal, SyncReview
 from app.models.deals import Deal, DealVersion
 from app.queries.ids import find_accounts, find_contracts
 
@@ -41,6 +41,12 @@ class Progress:
     read: int
     total: int | None
     started_at: datetime | None
+    mark: str | None = None
+
+    @property
+    def is_distrusted(self) -> bool:
+        """It was found to be ahead of the clock: even once that time has come, what changed before it was not read."""
+        return self.until is None and self.mark == AHEAD
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.texts import is_one_line
 from app.errors import Conflict, Invalid, NotAllowed, NotFound
-from app.models.crm import CrmConnection, SyncCursor, SyncRefusal, SyncReview
+from app.models.crm import AHEAD, CrmConnection, SyncCursor, SyncRefusal, SyncReview
 from app.queries.crm import ConnectionState
 from app.queries.ids import BATCH
 from app.services.audit import Act, record_act
@@ -220,6 +220,12 @@ def forget_cursors(session: Session, connection_id: int, *, nouns: Collection[No
         .where(SyncCursor.connection_id == connection_id, SyncCursor.noun.in_([noun.value for noun in nouns]))
         .values(synced_until=None, since=None, until=None, mark=None)
     )
+
+
+def distrust_cursor(session: Session, stream: Stream) -> None:
+    """It is ahead of the clock: no window is to begin from it, not even once its time has come."""
+    cursor = session.get_one(SyncCursor, stream.key)
+    cursor.since, cursor.until, cursor.mark = None, None, AHEAD
 
 
 def note_unrecorded(

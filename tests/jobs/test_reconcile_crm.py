@@ -174,6 +174,46 @@ class TestBadAnswers:
         assert world.sync(names=("story",), is_full=True).failed == 0
         assert set(world.lines()) == {deal}
 
+    def test_a_cursor_that_was_ahead_is_not_gone_on_from_once_its_time_has_come(
+        self, world: World, company: str
+    ) -> None:
+        first = world.sold(company)
+        world.sync()
+        missed = world.sold(company, name="Sold while the clock was wrong")
+        with transaction(world.engine) as session:
+            for cursor in session.scalars(select(SyncCursor)):
+                cursor.synced_until = world.crm.clock + 3 * HOUR
+        assert world.sync(names=("story",)).failed == 1
+        world.crm.clock += 5 * HOUR
+        assert world.sync(names=("story",)).failed == 0
+        assert set(world.lines()) == {first, missed}
+        with reading(world.engine) as session:
+            assert {each.mark for each in list_progress(session, world.connection().id).values()} == {None}
+
+    def test_a_window_under_way_that_ends_ahead_of_the_clock_is_read_anew(self, world: World, company: str) -> None:
+        deals = [world.sold(company, name=f"Deal {n}") for n in range(3)]
+        world.crm.page_size = 1
+        while not world.lines():
+            world.sync(slice_seconds=0.0)
+        missed = world.sold(company, name="Sold while the clock was wrong")
+        with transaction(world.engine) as session:
+            cursor = session.scalar(select(SyncCursor).where(SyncCursor.noun == "deal"))
+            cursor.until = world.crm.clock + 3 * HOUR
+        assert world.sync(names=("story",)).failed == 1
+        world.crm.clock += 5 * HOUR
+        assert world.sync(names=("story",)).failed == 0
+        assert set(world.lines()) == {*deals, missed}
+
+    def test_a_clock_that_is_put_back_by_seconds_is_no_alarm(self, world: World, company: str) -> None:
+        world.sync()
+        deal = world.sold(company)
+        with transaction(world.engine) as session:
+            for cursor in session.scalars(select(SyncCursor)):
+                cursor.synced_until = world.crm.clock + HOUR + timedelta(seconds=30)
+        assert world.sync(names=("story",)).failed == 0
+        world.sync(names=("story",))
+        assert set(world.lines()) == {deal}
+
     def test_a_busy_crm_is_left_alone_for_as_long_as_it_asks(self, world: World, company: str) -> None:
         world.sold(company)
 

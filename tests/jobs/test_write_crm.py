@@ -18,7 +18,9 @@ from app.queries.crm import find_connection
 from app.services.changes import recording
 from app.services.expansion import Move, move_opportunity
 from integrations.crm.client import AccountFields, CrmBusy, CrmError, NewNote, NewOpportunity, NewTask, WriteBack
-from integrations.crm.mapping import CrmMapping
+from integrations.crm.mapping import WRITABLE, CrmMapping, read_crm_mapping
+from integrations.crm.registry import ADAPTERS
+from jobs.sync_crm import sync_crms
 from jobs.write_crm import BackWriter, Written, write_back
 from tests.installation import work_on
 from tests.integrations.crm.story_crm import StoryClient, StoryCrm
@@ -100,6 +102,29 @@ def world(engine: Engine, tmp_path: Path) -> World:
 def test_nothing_is_written_unless_it_is_switched_on(world: World) -> None:
     assert world.write() == Written()
     assert world.crm.written == {}
+
+
+@pytest.mark.parametrize("kind", sorted(ADAPTERS))
+def test_every_crm_that_ships_is_written_to_only_where_its_mapping_says_so(kind: str) -> None:
+    shipped = read_crm_mapping(f'kind = "{kind}"')
+    assert not [what for what in WRITABLE if shipped.is_written(what)]
+    switched = read_crm_mapping(f'kind = "{kind}"\n[write]\ntask = true')
+    assert [what for what in WRITABLE if switched.is_written(what)] == ["task"]
+
+
+def test_a_sync_asks_the_mapping_of_its_connection_whether_to_write(world: World) -> None:
+    def sync_with(mapping: str) -> int:
+        with transaction(world.engine) as session:
+            connection = session.scalar(select(CrmConnection))
+            connection.mapping, connection.due_at = mapping, None
+        work = work_on(world.engine, folder=world.folder, clock=lambda: NOW)
+        assert sync_crms(work, connect=lambda _work, _connection: StoryClient(world.crm)).failed == 0
+        return len(world.crm.written)
+
+    assert sync_with('kind = "hubspot"') == 0
+    assert sync_with('kind = "hubspot"\n[write]\nopportunity = false\nnote = false') == 0
+    assert sync_with('kind = "hubspot"\n[write]\nopportunity = true') == 1
+    assert [type(item) for _, item in world.crm.written.values()] == [NewOpportunity]
 
 
 def test_an_accepted_opportunity_is_written_once_with_its_line(world: World) -> None:

@@ -7,3 +7,8 @@ def is_one_line(text: str) -> bool:
     Japanese separates names by a space of its own, which counts as the plain one does.
     """
     return text.replace("\u3000", " ").isprintable()
+
+
+def plain(text: str) -> str:
+    """Letters and digits alone, whatever their case: what two spellings of one name or id have in common."""
+    return "".join(letter for letter in text.casefold() if letter.isalnum())

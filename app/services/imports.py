@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from app.domain.texts import plain
 from app.models.accounts import MatchProposal
 from app.models.runs import ImportRun
 from app.models.versions import Change
@@ -41,24 +42,20 @@ def alike(given: Collection[str], candidates: Mapping[str, str]) -> list[tuple[s
 
     `candidates` maps ids to names; both are compared.
     """
-    plain: dict[str, str] = {}
+    spelt: dict[str, str] = {}
     for name, title in candidates.items():
-        plain.setdefault(_plain(title), name)
-        plain.setdefault(_plain(name), name)
-    spellings = sorted(plain)[:MOST_CANDIDATES]
+        spelt.setdefault(plain(title), name)
+        spelt.setdefault(plain(name), name)
+    spellings = sorted(spelt)[:MOST_CANDIDATES]
     found = []
     for name in sorted(given)[:MOST_NAMES]:
-        if _plain(name) in plain:
-            found.append((name, plain[_plain(name)], "the same but for case, spaces and signs"))
+        if plain(name) in spelt:
+            found.append((name, spelt[plain(name)], "the same but for case, spaces and signs"))
             continue
-        near = get_close_matches(_plain(name), spellings, n=1, cutoff=ALIKE)
+        near = get_close_matches(plain(name), spellings, n=1, cutoff=ALIKE)
         if near:
-            found.append((name, plain[near[0]], "spelt alike"))
+            found.append((name, spelt[near[0]], "spelt alike"))
     return found
-
-
-def _plain(name: str) -> str:
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 def propose_matches(

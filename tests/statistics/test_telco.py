@@ -3,7 +3,6 @@
 `pytest -s tests/statistics/test_telco.py -m slow` shows the figures.
 """
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from statsmodels.genmod.generalized_linear_model import GLM
 from app.domain.features import Bools, Floats
 from app.domain.health import BANDS, annualised_risk, health_band
 from app.domain.kaplan_meier import estimate_survival
+from tests.measured import show
 from tests.statistics.cross_section import CrossSection, survive_out_of_fold
 from tests.statistics.telco import count_points, read_telco
 
@@ -35,10 +35,6 @@ class OutOfFold:
 def tested(third_party_data: Callable[[str], Path]) -> OutOfFold:
     telco = read_telco(third_party_data("telco/Telco-Customer-Churn.csv"))
     return OutOfFold(telco, [survive_out_of_fold(telco, seed=repeat) for repeat in range(REPEATS)])
-
-
-def show(what: str, value: float, bar: str) -> None:
-    sys.stdout.write(f"\n{what}: {value:.4f} (bar: {bar})")
 
 
 def discriminate(telco: CrossSection, score: Floats) -> float:

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from app.cli import access, company, crm, data, feeds, model, receiver, secrets, serving, webhooks, worker
+from app.cli import access, company, crm, data, feeds, model, receiver, reconcile, secrets, serving, webhooks, worker
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,6 +30,7 @@ for command in (
     serving.demo,
     data.import_,
     data.nightly,
+    reconcile.reconcile,
     model.model,
     worker.worker,
     crm.crm,

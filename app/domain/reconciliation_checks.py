@@ -127,9 +127,9 @@ def _one_time_in_billing(item: BillingItem, _remaining: int) -> Iterable[Found]:
 
 
 def _is_sale_of(line: LedgerLine, charge: Charge) -> bool:
+    """The same amount, at about the same time: under which product it is charged says little of what is sold once."""
     is_same = charge.minor == line.minor and charge.currency == line.currency
-    is_product = charge.product is None or charge.product == line.product
-    return is_same and is_product and abs(charge.starts_on - line.starts_on) <= A_YEAR
+    return is_same and abs(charge.starts_on - line.starts_on) <= A_YEAR
 
 
 def _discount_in_billing(item: BillingItem, _remaining: int) -> Iterable[Found]:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from app.domain.contracts import LineKind
@@ -213,8 +213,7 @@ def _deals(session: Session, known: Known, *, between: Between, system: str | No
     statement = (
         select(deal.deal_id, deal.account_id, deal.currency, deal.amount)
         .join(Deal, Deal.id == deal.deal_id)
-        .where(in_force(deal, known.known_at), deal.stage == "won", deal.closed_on <= known.as_of)
-        .where(deal.amount.is_not(None), deal.account_id.between(*between))
+        .where(*_is_won(known), deal.account_id.between(*between))
         .order_by(deal.account_id, deal.deal_id)
     )
     if system is not None:
@@ -243,3 +242,21 @@ def _booked_lines(session: Session, *, known_at: datetime, between: Between) -> 
         )
         found[row.deal_id].append(booked)
     return found
+
+
+def count_won_deals(session: Session, *, known: Known, system: str | None = None) -> int:
+    """How many deals `compare_crm` holds against the ledger."""
+    deal = DealVersion
+    statement = (
+        select(func.count())
+        .select_from(deal)
+        .join(Deal, Deal.id == deal.deal_id)
+        .where(*_is_won(known), deal.account_id.is_not(None))
+    )
+    return session.scalar(statement if system is None else statement.where(Deal.system == system)) or 0
+
+
+def _is_won(known: Known) -> tuple[ColumnElement[bool], ...]:
+    deal = DealVersion
+    is_valued = deal.stage == "won", deal.closed_on <= known.as_of, deal.amount.is_not(None)
+    return in_force(deal, known.known_at), *is_valued

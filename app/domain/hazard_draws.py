@@ -29,6 +29,7 @@ from app.domain.survival import (
 
 N_DRAWS = 200
 FEWEST_DRAWN = 300  # accounts by which a group is drawn where it has more
+_FATE, _LASTING = 1, 4  # uses of an account's own chance; 0, 2 and 3 are the model's
 _AT_ONCE = 8  # accounts: 200 draws of 60 months of them fit into the cache, four times as fast as memory
 _HASH = np.uint64(0x9E3779B97F4A7C15)
 
@@ -58,18 +59,18 @@ def group_draws(
 ) -> GroupDraws:
     """Joint draws by group of the sum of weight x R(k), k = 1..60, for the accounts of `table`.
 
-    Draws of parts of a table with the same seed have the same coefficients in the same order, so that
-    the draws of the parts add up to those of the whole.
+    With the same seed the coefficients are the same in the same order, and each account's own chance is that of its
+    number, whoever stands beside it: however a table is cut, the draws of its parts add up to those of the whole.
     """
     drawn = _draw_model(model, n_draws=n_draws, seed=seed)
     expected, realised = np.zeros((2, groups.n_groups, FORECAST_MONTHS, n_draws))
     for rows in row_chunks(len(table.account)):
-        fate = np.random.default_rng([seed, 1, int(table.account[rows[0]])]).random((n_draws, len(rows))).T
+        fate = np.array([stream.random(n_draws) for stream in _own_streams(table.account[rows], seed=seed, use=_FATE)])
         own = _draw_lasting(table.account[rows], n_draws=n_draws, seed=seed)
         for part, retention in _draw_retention(model, take_rows(table, rows), drawn=drawn, own=own):
             members = _members(groups, rows[part])
             expected += np.tensordot(members, retention, axes=1)
-            realised += np.tensordot(members, retention > fate[part][:, None, :], axes=1)
+            realised += np.tensordot(members, retention > fate[part, None], axes=1)
     return GroupDraws(expected=expected.transpose(2, 0, 1), realised=realised.transpose(2, 0, 1))
 
 
@@ -165,9 +166,14 @@ class _Drawn:
 
 
 def _draw_lasting(account: Ints, *, n_draws: int, seed: int) -> Floats:
-    """Standard normals (accounts x draws), of each account from its own stream, whoever the others are."""
-    drawn = [np.random.default_rng([seed, 4, one]).standard_normal(n_draws) for one in account.tolist()]
+    """Standard normals, accounts x draws."""
+    drawn = [stream.standard_normal(n_draws) for stream in _own_streams(account, seed=seed, use=_LASTING)]
     return np.array(drawn).reshape(-1, n_draws)
+
+
+def _own_streams(account: Ints, *, seed: int, use: int) -> Iterator[np.random.Generator]:
+    """A stream of chance for each account, whoever the others are; one for each use."""
+    return (np.random.default_rng([seed, use, one]) for one in account.tolist())
 
 
 def _draw_retention(

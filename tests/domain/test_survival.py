@@ -288,17 +288,24 @@ def test_a_band_holds_its_curve_and_widens_with_the_level() -> None:
     assert certain[0].tolist() == certain[1].tolist() == [[1.0, 1.0, 1.0]]
 
 
-def test_draws_of_parts_have_the_same_coefficients(model: HazardModel, today: FeatureTable) -> None:
-    n = len(today.account)
+@pytest.mark.parametrize("size", [13, 100, 501])
+def test_however_accounts_are_cut_into_parts_their_draws_add_up_to_those_of_all(
+    model: HazardModel, today: FeatureTable, size: int
+) -> None:
+    apart = replace(model, lasting_sd=0.4, lasting_memory=0.8)
+    n = 520  # more than are worked on at once
+    some = replace(take_rows(today, np.arange(n) % len(today.account)), account=np.arange(n))
     group = np.arange(n) % 3
 
     def draws(rows: np.ndarray) -> np.ndarray:
-        groups = Groups(group[rows], today.mrr[rows], 3)
-        return group_draws(model, take_rows(today, rows), groups=groups, seed=5, n_draws=20).expected
+        groups = Groups(group[rows], some.mrr[rows], 3)
+        made = group_draws(apart, take_rows(some, rows), groups=groups, seed=5, n_draws=20)
+        return np.stack([made.expected, made.realised])
 
     whole = draws(np.arange(n))
-    assert draws(np.arange(50)) + draws(np.arange(50, n)) == pytest.approx(whole)
-    assert whole.shape == (20, 3, 60)
+    parts = [draws(np.arange(start, min(start + size, n))) for start in range(0, n, size)]
+    assert sum(parts) == pytest.approx(whole, rel=1e-12)
+    assert whole.shape == (2, 20, 3, 60)
 
 
 def test_realised_draws_spread_more_than_expected_ones_around_the_same_mean(

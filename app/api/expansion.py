@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.api.endpoint import Reply, endpoint
-from app.api.meta import today
+from app.api.health_said import known_now
 from app.api.tables import wants_table
 from app.auth import current_actor
 from app.domain.expansion_moves import ACCEPT, LOSE, REJECT, SNOOZE, UNDO, WIN
@@ -60,7 +60,7 @@ def list_opportunities(parameters: dict[str, Any]) -> Reply:
         cursor=parameters.get("cursor"),
         limit=MOST_CSV_ROWS if wants_table(parameters) else parameters["limit"],
     )
-    page = load_opportunities(database(), asked, today=today())
+    page = load_opportunities(database(), asked, today=known_now().as_of)
     rows = [_csv_row(row) for row in page.rows] if wants_table(parameters) else None
     return Reply({"data": [present(row) for row in page.rows]}, page.next_cursor, rows)
 

@@ -1,10 +1,8 @@
 """What figures rest on, said with each answer, and why some are missing."""
 
-from datetime import date
 from typing import Any, Protocol
 
 from app.domain.money import Money
-from app.http import now
 from app.queries.facts import Known
 from app.queries.runs import NOT_PUBLISHED, Run
 
@@ -14,10 +12,6 @@ STATUS_NOTES = {
     "upcoming": "The account has signed and not started; it is scored from its first day on.",
     "in_grace": "The account's term is over and in grace; it is scored again once it renews.",
 }
-
-
-def today() -> date:
-    return now().date()
 
 
 def run_meta(run: Run | None, *definitions: str) -> dict[str, Any]:

@@ -43,7 +43,7 @@ from app.services.crm_pages import RecordedPage, Recorder, record_page
 from app.services.feeds import note_feed
 from app.services.secrets import Keyring, SecretUnreadable
 from app.services.sources import Source
-from integrations.crm.client import Changed, CrmBusy, CrmClient, CrmError, CrmNonsense, Noun, Page, Window
+from integrations.crm.client import CrmBusy, CrmClient, CrmError, CrmNonsense, Noun, Page, Window
 from integrations.crm.registry import connect
 from integrations.targets import Policy
 from jobs.import_run import NothingNew
@@ -238,7 +238,7 @@ def _read_noun(sweep: Sweep, noun: Noun, *, now: datetime) -> None:
     read, until = opened.read, opened.window.until
     for page in _pages(sweep, noun, opened=opened):
         read = _take(sweep, stream, page=page, is_first=opened.is_first)
-        _tell_progress(sweep, noun, opened=opened, read=read, total=page.total)
+        _tell_progress(sweep, noun)
         sweep.note(page)
     is_load = opened.is_first and noun in {Noun.COMPANY, Noun.DEAL}
     with work.writing() as session:
@@ -282,7 +282,8 @@ def _take(sweep: Sweep, stream: Stream, *, page: Page[Any], is_first: bool) -> i
     with suppress(NothingNew), work.writing() as session:
         with recording(session, f"sync {connection.name}", assumed_lag_days=lag, clock=work.clock) as change:
             source = Source(connection.name, work.clock(), lag_days=lag, zone=sweep.zone)
-            waiting = list_waiting_renewals(session, connection.id, needs=_ids(page.items))
+            ids = [item.id for item in page.items] if stream.noun is Noun.DEAL else []
+            waiting = list_waiting_renewals(session, connection.id, needs=ids)
             recorder = Recorder(session, change, source, waiting)
             results.append(record_page(recorder, stream.noun, items=page.items))
             note_unrecorded(session, stream, page=page, unrecorded=results[0].unrecorded, at=work.clock())
@@ -297,15 +298,13 @@ def _take(sweep: Sweep, stream: Stream, *, page: Page[Any], is_first: bool) -> i
     return read
 
 
-def _ids(items: Sequence[Changed[Any]]) -> list[str]:
-    return [item.id for item in items]
-
-
-def _tell_progress(sweep: Sweep, noun: Noun, *, opened: OpenWindow, read: int, total: int | None) -> None:
+def _tell_progress(sweep: Sweep, noun: Noun) -> None:
     """How far it is, and on a long load how long it will take, at the pace since it began."""
-    said = f"{sweep.connection.name}: {read:,}" + (f" of {total:,}" if total else "") + f" {noun.value} records"
-    seconds = (sweep.work.clock() - opened.started_at).total_seconds()
-    if total and 0 < read < total and seconds > 0:
-        left = timedelta(seconds=round(seconds * (total - read) / read))
-        said += f", about {left} left"
+    with reading(sweep.work.engine) as session:
+        at = list_progress(session, sweep.connection.id)[noun.value]
+    said = (
+        f"{sweep.connection.name}: {at.read:,}" + (f" of {at.total:,}" if at.total else "") + f" {noun.value} records"
+    )
+    if left := at.left(sweep.work.clock()):
+        said += f", about {timedelta(seconds=round(left.total_seconds()))} left"
     sweep.asked.tell(said)

@@ -1,5 +1,6 @@
 """`tenure crm` and `tenure sync` as an operator uses them, with a HubSpot on this machine."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from app.models.audit import AuditEntry
 from app.models.crm import CrmConnection
 from tests.databases import everything
 from tests.integrations.crm.hubspot.fake import TOKEN, FakeHubspot, PromptHubspot, serving
+from tests.jobs.crm_world import open_world
 
 
 @pytest.fixture
@@ -66,6 +68,22 @@ def test_a_crm_lives_from_add_to_remove(tenure, hubspot, engine: Engine) -> None
     assert said(tenure("crm", "list")) == ""
     with reading(engine) as session:
         assert session.scalars(select(CrmConnection.id)).all() == []
+
+
+@pytest.mark.one_database
+def test_a_first_load_under_way_says_how_far_it_is_and_what_is_next(tenure, engine: Engine, tmp_path: Path) -> None:
+    world = open_world(engine, tmp_path)
+    world.crm.page_size = 10
+    for n in range(40):
+        world.stage.create_company(f"Company {n}")
+    world.sync(slice_seconds=0.0)  # the product
+    world.sync(slice_seconds=0.0)
+    listed = said(tenure("crm", "list"))
+    assert "story  hubspot, on; last read whole: never" in listed
+    assert re.search(r"first load: company, \d0 of 40, about .* left; then contact, product, deal", listed)
+    while world.sync().read:
+        pass
+    assert "first load" not in said(tenure("crm", "list"))
 
 
 @pytest.mark.one_database

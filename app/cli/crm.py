@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import IO, TYPE_CHECKING
 
 import click
@@ -15,7 +15,7 @@ from app.db import reading, transaction
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from app.queries.crm import ConnectionState
+    from app.queries.crm import ConnectionState, CrmState
     from jobs.check_crm import CrmCheck
 
 ACTOR = "command"
@@ -115,28 +115,46 @@ def list_() -> None:
 
     Example: tenure crm list
     """
-    from app.queries.crm import count_refused, list_connections, list_progress, list_refused, list_reviews
+    from app.queries.crm import list_crm_states, list_refused
     from app.queries.feeds import find_feed
+    from app.services.changes import utc_now
 
+    now = utc_now()
     with opened_database() as (_, engine), reading(engine) as session:
-        for each in list_connections(session):
-            feed = find_feed(session, kind="sync", name=each.name)
-            state = f"paused since {_instant(each.paused_at)}" if each.paused_at else "on"
+        for each in list_crm_states(session):
+            name = each.connection.name
+            paused_at, feed = each.connection.paused_at, find_feed(session, kind="sync", name=name)
+            state = f"paused since {_instant(paused_at)}" if paused_at else "on"
             seen = _instant(feed.last_seen_at) if feed else "never"
-            click.echo(f"{each.name}  {each.kind}, {state}; last read whole: {seen}")
+            click.echo(f"{name}  {each.connection.kind}, {state}; last read whole: {seen}")
             if feed and feed.last_error:
                 click.echo(f"    failed {_instant(feed.last_error_at)}: {feed.last_error}")
-            for noun, progress in sorted(list_progress(session, each.id).items()):
-                if progress.until:
-                    of = f" of {progress.total:,}" if progress.total else ""
-                    click.echo(f"    {noun}: reading, {progress.read:,}{of} so far")
-            for review in list_reviews(session, each.id):
-                click.echo(f"    {len(review.gone):,} of {review.known:,} {review.noun}s are gone: confirm it, or not")
-            count = count_refused(session, each.id)
-            for thing in list_refused(session, each.id, limit=MOST_SHOWN):
+            if each.reading:
+                click.echo(f"    {_progress(each, now)}")
+            for review in each.reviews:
+                gone = f"{len(review.gone):,} of {review.known:,} {review.noun}s"
+                click.echo(f"    {gone} are gone: if it is so, `tenure crm confirm {name}`")
+            for thing in list_refused(session, each.connection.id, limit=MOST_SHOWN):
                 click.echo(f"    {thing.noun} {thing.external_id}: {thing.reason}")
-            if count > MOST_SHOWN:
-                click.echo(f"    and {count - MOST_SHOWN:,} more that wait or were refused")
+            if each.refused > MOST_SHOWN:
+                click.echo(f"    and {each.refused - MOST_SHOWN:,} more that wait or were refused")
+
+
+def _progress(state: "CrmState", now: datetime) -> str:
+    """`first load: deal, 1,200 of 5,000, about 0:10:00 left`, and what comes after it."""
+    from app.queries.crm import ORDER
+
+    at = state.reading
+    if at is None:
+        return "nothing is being read"
+    left = at.left(now)
+    said = f"{'first load' if state.is_loading else 'reading'}: {at.noun}, {at.read:,}"
+    said += (f" of {at.total:,}" if at.total else "") + (
+        f", about {timedelta(seconds=round(left.total_seconds()))} left" if left else ""
+    )
+    begun = {each.noun for each in state.progress}
+    later = [noun for noun in ORDER if noun not in begun and ORDER.index(noun) > ORDER.index(at.noun)]
+    return said + (f"; then {', '.join(later)}" if later else "")
 
 
 @crm.command("check")

@@ -2,14 +2,17 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.models.crm import AHEAD, CrmConnection, SyncCursor, SyncRefusal, SyncReview
 from app.models.deals import Deal, DealVersion
-from app.queries.ids import find_accounts, find_contracts
+from app.queries.ids import BATCH, find_accounts, find_contracts
+from integrations.crm.client import Noun
+
+ORDER = tuple(noun.value for noun in Noun)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,12 @@ class Progress:
     started_at: datetime | None
     mark: str | None = None
 
+    def left(self, now: datetime) -> timedelta | None:
+        """How long the window under way will take from now on, at the pace since it began; None: not to be told."""
+        if self.until is None or self.started_at is None or not self.total or not 0 < self.read < self.total:
+            return None
+        return (now - self.started_at) * (self.total - self.read) / self.read
+
     @property
     def is_distrusted(self) -> bool:
         """It was found to be ahead of the clock: even once that time has come, what changed before it was not read."""
@@ -72,6 +81,26 @@ class Review:
     opened_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class CrmState:
+    """A connection, how far each noun was read, how much could not be recorded, and what waits for a person."""
+
+    connection: ConnectionState
+    progress: tuple[Progress, ...]  # in the order in which nouns are read
+    refused: int
+    reviews: tuple[Review, ...]
+
+    @property
+    def reading(self) -> Progress | None:
+        """What is being read just now, or is to be gone on with."""
+        return next((each for each in self.progress if each.until is not None), None)
+
+    @property
+    def is_loading(self) -> bool:
+        """Its first load has begun, and is not over."""
+        return any(each.is_first and each.until is not None for each in self.progress)
+
+
 _CONNECTION = tuple(getattr(CrmConnection, name) for name in ConnectionState.__dataclass_fields__)
 _PROGRESS = tuple(getattr(SyncCursor, name) for name in Progress.__dataclass_fields__)
 _REFUSED = tuple(getattr(SyncRefusal, name) for name in RefusedThing.__dataclass_fields__)
@@ -85,6 +114,25 @@ def list_connections(session: Session) -> tuple[ConnectionState, ...]:
 def find_connection(session: Session, name: str) -> ConnectionState | None:
     row = session.execute(select(*_CONNECTION).where(CrmConnection.name == name)).one_or_none()
     return None if row is None else ConnectionState(*row)
+
+
+def list_crm_states(session: Session) -> tuple[CrmState, ...]:
+    """Every CRM by name, in four statements however many there are."""
+    progress: dict[int, list[Progress]] = {}
+    for row in session.execute(select(SyncCursor.connection_id, *_PROGRESS)):
+        progress.setdefault(row.connection_id, []).append(Progress(*row[1:]))
+    counts = select(SyncRefusal.connection_id, func.count()).group_by(SyncRefusal.connection_id)
+    refused: dict[int, int] = {row[0]: row[1] for row in session.execute(counts)}
+    reviews = list_reviews(session)
+    return tuple(
+        CrmState(
+            each,
+            tuple(sorted(progress.get(each.id, ()), key=lambda one: ORDER.index(one.noun))),
+            refused.get(each.id, 0),
+            tuple(review for review in reviews if review.connection_id == each.id),
+        )
+        for each in list_connections(session)
+    )
 
 
 def list_progress(session: Session, connection_id: int) -> dict[str, Progress]:
@@ -128,8 +176,12 @@ def list_waiting_renewals(session: Session, connection_id: int, *, needs: Collec
         SyncRefusal.field == "renewal_of",
         SyncRefusal.needs_noun == "deal",
     )
-    wanted = set(needs)
-    return {own: other for own, other in session.execute(statement) if other in wanted}
+    names = sorted(needs)
+    return {
+        row.external_id: row.needs
+        for start in range(0, len(names), BATCH)
+        for row in session.execute(statement.where(SyncRefusal.needs.in_(names[start : start + BATCH])))
+    }
 
 
 def list_reviews(session: Session, connection_id: int | None = None) -> tuple[Review, ...]:

@@ -58,6 +58,7 @@ class StoryCrm:
     written: dict[str, tuple[str, Any]] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
     faults: dict[str, str] = field(default_factory=dict)
+    tells_total_once: bool = False  # with the first page of a window
     _numbers: int = 0
 
     def tick(self) -> datetime:
@@ -106,7 +107,8 @@ class StoryClient:
         for start in range(0, len(found), self.crm.page_size):
             part = found[start : start + self.crm.page_size]
             items = tuple(self._changed(noun, id_) for _, id_ in part)
-            yield Page(items, f"{part[-1][0].isoformat()} {part[-1][1]}", total)
+            is_told = not self.crm.tells_total_once or (start == 0 and mark is None)
+            yield Page(items, f"{part[-1][0].isoformat()} {part[-1][1]}", total if is_told else None)
 
     def _changed(self, noun: Noun, id_: str) -> Changed[Any]:
         thing = self.crm.things[noun][id_]

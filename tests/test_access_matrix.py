@@ -67,8 +67,12 @@ NEEDS: dict[str, set[str]] = {
     "finance:read": {
         *("api.list_ltv", "api.show_ltv_summary", "api.show_new_ltv", "api.show_arr", "api.show_bookings"),
         *("api.show_acquisition", "api.list_acquisition_costs", "web.ltv"),
+        *("api.list_reconciliations", "api.show_reconciliation"),
     },
-    "finance:write": {"api.record_acquisition_cost", "web.record_cost"},
+    "finance:write": {
+        *("api.record_acquisition_cost", "web.record_cost"),
+        *("api.make_reconciliation", "api.override_reconciliation"),
+    },
     "opportunities:read": {
         *("web.expansion", "web.expansion_csv", "web.opportunity"),
         *("api.list_opportunities", "api.show_opportunity"),

@@ -226,4 +226,18 @@ DEFINITIONS = (
         "those that leave counted, not discounted. Null where 60 months do not do it.",
         parameters={"gross_margin": _LTV_PARAMETERS["gross_margin"]},
     ),
+    Definition(
+        id="reconciliation@1",
+        name="Reconciliation",
+        unit="money a year; of a CRM, money",
+        formula="ledger + sum of the reasons = the other side, for each account and currency",
+        words="A billing export beside the ledger: the recurring charges whose period covers as_of, each as a year's "
+        "worth (amount x 12 / months for whole months, else amount x 365 / days, rounded half-even once), beside the "
+        "ARR of the account's lines on that day. A charge in another currency than its line counts in the line's, at "
+        "the rate of as_of. A CRM beside the ledger: its own amounts of won deals closed by as_of, added up exactly "
+        "and rounded once, beside what was booked of their lines. The difference is split into timing, fx, discount, "
+        "one_time, rounding, missing_in_billing, missing_in_ledger, duplicate and id_mismatch by checks in a fixed "
+        "order, each with the records that show it; what none explains is unexplained.",
+        parameters=_MOMENT | {"window_days": "how many days apart both sides may say the same thing; 31"},
+    ),
 )

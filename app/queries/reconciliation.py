@@ -94,6 +94,7 @@ class Difference:
     """An account, or a customer whom the ledger does not know, in one currency: `ledger` + parts = `other`."""
 
     id: int
+    run_id: int
     account_id: int | None
     account_name: str | None
     external_id: str | None
@@ -255,6 +256,7 @@ def _difference(found: Any, *, names: Mapping[int, str]) -> Difference:
     row, override, reason = found
     return Difference(
         id=row.id,
+        run_id=row.reconciliation_id,
         account_id=row.account_id,
         account_name=names.get(row.account_id or 0),
         external_id=row.external_id,

@@ -32,6 +32,7 @@ from app.queries.reconciliation_names import IdsOf, name_customers
 from integrations.files.charges import BilledCharge, ChargeBook
 
 CHUNK = 500  # accounts
+MOST_LINES = 100_000  # of the ledger, in a request: some ten seconds
 MOST_CHARGES = 20_000  # of one customer around a day: more would not fit in memory, and nobody has so many
 
 
@@ -64,6 +65,12 @@ def compare_billing(session: Session, export: Export, *, known: Known, window_da
         for customer in customers:
             own = _kept(export.book.charges_of(customer), moment, amounts=set(), products=products)
             yield from compare_stranger(own, moment, customer=customer, elsewhere=elsewhere)
+
+
+def refuse_if_large(session: Session) -> None:
+    """Raise TooLarge for books that take longer than a request may."""
+    if session.scalar(select(ContractLineVersion.id).offset(MOST_LINES).limit(1)) is not None:
+        raise TooLarge(f"There are more than {MOST_LINES:,} contract lines; run `tenure reconcile` instead.")
 
 
 def _chunks(session: Session) -> Iterator[Between]:

@@ -13,6 +13,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.domain.money import Money
 from app.domain.reconciliation import Part, Position
 from app.errors import Conflict, Invalid, NotFound
 from app.models.persons import FreeText
@@ -189,6 +190,7 @@ def override_difference(session: Session, change: Change, *, difference_id: int,
             made_at=made.at,
         )
     )
-    details = {"unexplained_minor": found.unexplained_minor, "currency": found.currency}
+    unexplained = Money(found.unexplained_minor, found.currency)
+    details = {"unexplained": f"{unexplained.text} {unexplained.currency}"}
     act = Act("reconciliation.overridden", f"reconciliation_difference:{difference_id}", details)
     record_act(session, act, actor=made.actor, at=made.at)

@@ -20,7 +20,7 @@ SCOPES = {
     "ltv:read": "the lifetime value of accounts, and the margin that it rests on",
     "health:write": "setting the health of an account by hand beside the calculated one, and giving its pulse",
     "finance:read": "revenue, and what ltv:read allows",
-    "finance:write": "recording what winning accounts costs",
+    "finance:write": "recording what winning accounts costs, and holding other books against the ledger",
     "opportunities:read": "expansion opportunities",
     "opportunities:write": "accepting, rejecting and snoozing expansion opportunities",
     "ingest:write": "sending usage events, and nothing else",

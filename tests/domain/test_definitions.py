@@ -27,6 +27,7 @@ PUBLISHED = {
     "ltv_historical@1": "ef843663b4d74dda",
     "ltv_to_cac@1": "f837d9658b4f6dbd",
     "cac_payback@1": "010f02757b95a0d3",
+    "reconciliation@1": "028b25e992d044ef",
 }
 
 

@@ -21,7 +21,7 @@ SCOPES: Words = {
     "health:write": _l("Set the health of an account by hand, and give its pulse"),
     "ltv:read": _l("Read lifetime value and the margin it rests on"),
     "finance:read": _l("Read revenue and lifetime value"),
-    "finance:write": _l("Record what winning accounts costs"),
+    "finance:write": _l("Record what winning accounts costs, and reconcile other books with the ledger"),
     "opportunities:read": _l("Read expansion opportunities"),
     "opportunities:write": _l("Accept, reject and snooze expansion opportunities"),
     "ingest:write": _l("Send usage events, and nothing else"),
@@ -40,6 +40,7 @@ ACTS: Words = {
     "health_": _l("Health set by hand"),
     "pulse.": _l("Pulses"),
     "feed.": _l("Feeds"),
+    "reconciliation": _l("Reconciliations"),
     "work_item.": _l("Work that was set aside"),
     "secrets.": _l("Encrypted secrets"),
 }
@@ -77,6 +78,8 @@ ACTIONS: Words = {
     "health_trial.published": _l("published weights of health"),
     "pulse.given": _l("gave an account's pulse"),
     "feed.expected": _l("changed when a feed is expected"),
+    "reconciliation.made": _l("held other books against the ledger"),
+    "reconciliation.overridden": _l("let a difference stand"),
     "work_item.retried": _l("had work tried again"),
 }
 ACTORS: Words = {"command": _l("the tenure command"), "night": _l("the night"), "nobody": _l("nobody who is known")}

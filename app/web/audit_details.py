@@ -35,6 +35,9 @@ NAMES: Words = {
     "rewritten": _l("encrypted anew"),
     "kept": _l("under the present key already"),
     "address_digest": _l("digest of the mail address"),
+    "kind": _l("kind"),
+    "differing": _l("accounts that differ"),
+    "unexplained": _l("unexplained"),
 }
 VALUES: Mapping[str, Words] = {
     "role": ROLES,
@@ -43,6 +46,7 @@ VALUES: Mapping[str, Words] = {
     "reason": {**REASONS, **DISABLED},
     "scopes": SCOPES,
     "types": TYPES,
+    "kind": {"billing": _l("billing export"), "crm": _l("CRM")},
 }
 DAYS = ("as_of", "valid_from", "tracked_from")
 OPTIONAL = ("reason", "source")  # where there is none, nothing is said of it

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, Integer, String, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, Integer, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base
@@ -14,6 +14,9 @@ class Account(Recorded, Base):
     """Nothing but its identity; all that is said of it is a version."""
 
     __tablename__ = "accounts"
+
+
+IS_MERGED = text("merged_into_id IS NOT NULL")
 
 
 class AccountVersion(DatedVersion, Base):
@@ -36,6 +39,7 @@ class AccountVersion(DatedVersion, Base):
     __table_args__ = (
         current_version_index("uq_account_versions_current", "account_id", "valid_from"),
         Index("ix_account_versions_name", "name"),
+        Index("ix_merged_accounts", "merged_into_id", sqlite_where=IS_MERGED, postgresql_where=IS_MERGED),
     )
 
 

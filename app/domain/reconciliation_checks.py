@@ -20,6 +20,8 @@ from app.domain.reconciliation_billing import (
 
 A_YEAR = timedelta(days=366)
 OTHER_ID = "other_id"
+DISCOUNT = "billing_discount"
+DISCOUNT_WORDS = "Charged less a discount that was not sold."
 OTHER_ID_WORDS = "Charged under another id, which looks like one of the account."
 
 
@@ -140,6 +142,13 @@ def _discount_in_billing(item: BillingItem, _remaining: int) -> Iterable[Found]:
     )
 
 
+def _all_discounted(item: BillingItem, remaining: int) -> Iterator[Found]:
+    """The discounts that the export itself names are all of it: no day on which it would be otherwise is asked for."""
+    found = list(_discount_in_billing(item, remaining))
+    if found and abs(remaining - sum(each.minor for each in found)) <= item.tolerance:
+        yield Found(remaining, tuple(row for each in found for row in each.theirs))
+
+
 def _discount_in_ledger(item: BillingItem, _remaining: int) -> Iterable[Found]:
     return (
         Found(round(line.arr_minor / (1 - line.discount)) - line.arr_minor, (), (line.key,))
@@ -185,13 +194,14 @@ CHECKS: tuple[Check[BillingItem], ...] = (
     Check(OTHER_ID, R.ID_MISMATCH, ALWAYS, _other_id_alone, OTHER_ID_WORDS),
     Check(OTHER_ID, R.ID_MISMATCH, PARTS, _other_id, OTHER_ID_WORDS),
     Check("in_grace", R.TIMING, PARTS, _in_grace, "The term lapsed: in grace in the ledger, charged no longer."),
+    Check(DISCOUNT, R.DISCOUNT, ALL, _all_discounted, DISCOUNT_WORDS),
     Check("other_day", R.TIMING, ALL, _other_day, "One side says on the day what the other says some days from it."),
     Check("part_month", R.TIMING, ALL, _part_month, "A part of a month, charged by the days of that month."),
     Check("other_rate", R.FX, ALL, _other_rate, "Charged in another currency, at another rate than that of the day."),
     Check("billed_twice", R.DUPLICATE, PARTS, _billed_twice, "The same product, period and amount is charged again."),
     Check("sold_once", R.ONE_TIME, PARTS, _one_time_in_ledger, "It recurs in the export; it was sold once."),
     Check("charged_once", R.ONE_TIME, PARTS, _one_time_in_billing, "It recurs in the ledger; it is charged once."),
-    Check("billing_discount", R.DISCOUNT, PARTS, _discount_in_billing, "Charged less a discount that was not sold."),
+    Check(DISCOUNT, R.DISCOUNT, PARTS, _discount_in_billing, DISCOUNT_WORDS),
     Check("ledger_discount", R.DISCOUNT, PARTS, _discount_in_ledger, "Sold less a discount that is not charged."),
     Check("credit", R.DISCOUNT, PARTS, _credits, "A negative line or charge without its like on the other side."),
     Check("nothing_billed", R.MISSING_IN_BILLING, ALL, _nothing_billed, "In the ledger, and not charged."),

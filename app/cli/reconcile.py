@@ -34,6 +34,7 @@ def reconcile(
     from app.db import reading
     from app.queries.reconciliation import find_run, list_differences
     from app.services.reconciliation_export import WINDOW_DAYS, Files
+    from jobs.import_console import visible
     from jobs.reconcile import Asked, reconcile_billing, reconcile_crm
 
     if (crm is not None) == bool(mapping or file) or bool(mapping) != bool(file):
@@ -49,7 +50,7 @@ def reconcile(
             run = find_run(session, run_id)
             page = list_differences(session, run_id, limit=MOST_SHOWN, is_open_only=True)
     for line in (*_told(run), *(_told_open(each) for each in page.differences)):
-        click.echo(line)
+        click.echo(visible(line))
 
 
 def _told(run: "Run") -> Iterator[str]:

@@ -1,10 +1,18 @@
 """Deletions that no window shows: the CRM's list of ids against ours, with a brake."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 
 from app.db import reading
 from app.errors import NotFound
-from app.queries.crm import ConnectionState, list_deal_ids, list_reviews, list_withdrawn_ids
+from app.queries.crm import (
+    ConnectionState,
+    list_deal_ids,
+    list_progress,
+    list_refused,
+    list_reviews,
+    list_withdrawn_ids,
+)
 from app.services.changes import recording
 from app.services.crm import Stream, close_review, forget_cursors, forget_refusals, open_review
 from app.services.merges import merge_deals, withdraw_deals
@@ -28,7 +36,7 @@ def is_too_much(gone: int, *, known: int) -> bool:
 def reconcile(work: Work, connection: ConnectionState, *, client: CrmClient) -> int:
     """Withdraw the deals that the CRM lists no longer and says are gone or merged; how many.
 
-    Each is asked for by its id first. Where one that was withdrawn is listed again, all deals are read anew.
+    Each is asked for by its id first. Where one is listed that no window would show, all deals are read anew.
     CrmNonsense where it lists none at all; TooMuchGone, and a review is opened, where more than the brake allows would
     be withdrawn.
     """
@@ -54,10 +62,27 @@ def reconcile(work: Work, connection: ConnectionState, *, client: CrmClient) -> 
             f"If it is so, say so: `tenure crm confirm {connection.name}`."
         )
     _withdraw(work, connection, gone=gone, merged=[(old, into) for old, into in merged if into])
-    if withdrawn & there:  # restored, perhaps with the modification time of long ago
+    if withdrawn & there or _is_missed(work, connection, client=client, unknown=there - ours - withdrawn):
         with work.writing() as session:
             forget_cursors(session, connection.id, nouns=[Noun.DEAL])
     return len(gone) + len(merged)
+
+
+def _is_missed(work: Work, connection: ConnectionState, *, client: CrmClient, unknown: set[str]) -> bool:
+    """Whether one of these was modified before the last window began: restored, or shown to us, without a word.
+
+    What was refused is known, and what changed since is still to be read.
+    """
+    with reading(work.engine) as session:
+        progress = list_progress(session, connection.id).get(Noun.DEAL)
+        refused = {each.external_id for each in list_refused(session, connection.id) if each.noun == Noun.DEAL}
+    if progress is None or progress.synced_until is None:
+        return False
+    since = progress.synced_until - timedelta(seconds=client.overlap_seconds)
+    return any(
+        found.modified_at is not None and found.modified_at < since
+        for _, found in _ask(client, sorted(unknown - refused))
+    )
 
 
 def confirm_gone(work: Work, connection: ConnectionState, *, client: CrmClient, actor: str) -> int:

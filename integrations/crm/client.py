@@ -124,6 +124,7 @@ class Fate(StrEnum):
 class Found:
     fate: Fate
     into: str | None = None  # of a merged one
+    modified_at: datetime | None = field(default=None, compare=False)  # of one that is there
 
 
 @dataclass(frozen=True, slots=True)

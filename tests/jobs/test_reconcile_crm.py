@@ -59,6 +59,30 @@ class TestWhatGoes:
         world.sync()
         assert set(world.lines()) == set(deals)
 
+    def test_what_is_shown_to_us_long_after_it_was_made_is_read_once_its_id_is_listed(
+        self, world: World, company: str
+    ) -> None:
+        deals = [world.sold(company, name=f"Deal {n}") for n in range(3)]
+        hidden = world.crm.things[Noun.DEAL].pop(deals[1])
+        world.sync()
+        world.crm.things[Noun.DEAL][deals[1]] = hidden
+        world.crm.clock += timedelta(days=1)
+        fresh = world.sold(company, name="Fresh")
+        world.sync()
+        world.sync()
+        assert set(world.lines()) == {*deals, fresh}
+
+    def test_what_is_listed_and_was_refused_is_not_read_over_and_over(self, world: World) -> None:
+        deal = world.sold(world.stage.create_company("Acme"))
+        world.sold("company-that-is-nowhere")
+        for _ in range(2):
+            world.crm.clock += timedelta(days=1)
+            world.sync()
+        with reading(world.engine) as session:
+            progress = list_progress(session, world.connection().id)[Noun.DEAL]
+        assert progress.synced_until is not None
+        assert set(world.lines()) == {deal}
+
     def test_of_merged_deals_one_lives_on_and_the_other_knows_where(self, world: World, company: str) -> None:
         kept, other = world.sold(company, name="Twin 1"), world.sold(company, name="Twin 2")
         world.sync()

@@ -152,7 +152,7 @@ class Reading:
         kind, asked = KINDS[noun], set(ids)
         known = [id_ for id_ in ids if id_.isascii() and id_.isdecimal()]
         things = self.wire.read_batch(kind, known, properties=wanted_properties(kind, self.mapping))
-        found = {thing.id: Found(Fate.THERE) for thing in things if thing.id in asked}
+        found = {thing.id: Found(Fate.THERE, modified_at=thing.modified_at) for thing in things if thing.id in asked}
         into = {old: thing.id for thing in things for old in merged_ids(thing)}
         found |= {id_: Found(Fate.MERGED, into[id_]) for id_ in asked if id_ in into and id_ not in found}
         is_explained = all(thing.id in asked or asked & set(merged_ids(thing)) for thing in things)

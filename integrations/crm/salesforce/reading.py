@@ -157,7 +157,7 @@ class Reader:
 
     def _fates(self, noun: Noun, names: Sequence[str]) -> dict[str, Found]:
         table = TABLES[noun]
-        columns = [name for name in ("Id", "IsDeleted", "MasterRecordId") if name in table.needed]
+        columns = [name for name in ("Id", "IsDeleted", "MasterRecordId", "SystemModstamp") if name in table.needed]
         fates = {name: Found(Fate.GONE) for name in names}
         for part in soql.in_parts(names):
             query = soql.select(table.sobject, columns, where=[f"Id IN {soql.ids(part)}"])
@@ -165,7 +165,8 @@ class Reader:
                 into = text_at(record, "MasterRecordId")
                 is_gone = bool(value_at(record, "IsDeleted"))
                 fate = Fate.MERGED if into else Fate.GONE if is_gone else Fate.THERE
-                fates[str(record["Id"])] = Found(fate, into)
+                at = soql.read_instant(str(record["SystemModstamp"])) if fate is Fate.THERE else None
+                fates[str(record["Id"])] = Found(fate, into, modified_at=at)
         return fates
 
     def _count(self, sobject: str, conditions: Sequence[str]) -> int:

@@ -124,7 +124,7 @@ class Tryton:
 
     def find(self, noun: Noun, ids: Sequence[str]) -> Mapping[str, Found]:
         source = self._sources[noun]
-        fields = ("replaced_by",) if noun is Noun.COMPANY else ()
+        fields = (*_DATES, "replaced_by") if noun is Noun.COMPANY else _DATES
         found = {each["id"]: each for each in self._by_id(noun, _numbers(ids), fields=fields)}
         return {id_: self._fate(found.get(int(id_) if id_.isdecimal() else -1), source) for id_ in ids}
 
@@ -179,7 +179,7 @@ class Tryton:
             return Found(Fate.GONE)
         if source.model == "party.party" and found["replaced_by"] is not None:
             return Found(Fate.MERGED, str(self._heir_of(found)))
-        return Found(Fate.THERE)
+        return Found(Fate.THERE, modified_at=modified_at(found))
 
     def _heir_of(self, party: Record) -> int:
         """Who took the place of a party, and of whoever took it, to the end."""

@@ -131,7 +131,9 @@ class StoryClient:
         thing = self.crm.things[noun].get(id_)
         if thing is not None and thing.into is not None:
             return Found(Fate.MERGED, thing.into)
-        return Found(Fate.THERE if thing is not None and thing.is_alive else Fate.GONE)
+        if thing is None or not thing.is_alive:
+            return Found(Fate.GONE)
+        return Found(Fate.THERE, modified_at=thing.at)
 
     def list_options(self) -> Mapping[str, Sequence[Option]]:
         return {"stages": (Option("won", "Won", "won"), Option("parked", "Parked"))}

@@ -299,7 +299,9 @@ class TestWhatGoes:
         deals = [stage.create_deal(won(stage, company=company, lines=lines, name=f"Deal {n}")) for n in range(5)]
         listed = [id_ for part in stage.client.list_ids(Noun.DEAL) for id_ in part]
         assert sorted(listed) == sorted(deals)
-        assert {found.fate for found in stage.client.find(Noun.DEAL, deals).values()} == {Fate.THERE}
+        found = stage.client.find(Noun.DEAL, deals)
+        assert {each.fate for each in found.values()} == {Fate.THERE}
+        assert all(each.modified_at is not None and each.modified_at.tzinfo is not None for each in found.values())
 
     def test_what_never_was_is_gone(self, stage: Stage) -> None:
         known = stage.create_deal(won(stage))

@@ -31,9 +31,11 @@ def _repeated_rows(item: BillingItem, _remaining: int) -> Iterator[Found]:
             yield Found(each.annual, (each.charge.repeats, each.charge.row))
 
 
-def _other_id_alone(item: BillingItem, _remaining: int) -> Iterator[Found]:
-    if not item.in_force and item.in_arr:
-        yield from _other_id(item, _remaining)
+def _other_id_alone(item: BillingItem, remaining: int) -> Iterator[Found]:
+    """Where nothing is charged under its own id, what is charged under the other is its own if it comes near it."""
+    for found in _other_id(item, remaining):
+        if not item.in_force and abs(item.difference - found.minor) < abs(item.difference):
+            yield found
 
 
 def _other_id(item: BillingItem, _remaining: int) -> Iterator[Found]:
@@ -165,7 +167,8 @@ def _credits(item: BillingItem, _remaining: int) -> Iterable[Found]:
 
 
 def _nothing_billed(item: BillingItem, remaining: int) -> Iterator[Found]:
-    if not item.in_force and not item.guesses:
+    is_guessed = bool(item.guesses) and remaining != item.difference  # then what is left is of what that charges
+    if not item.in_force and not is_guessed:
         yield Found(remaining, (), item.ours)
 
 

@@ -94,6 +94,12 @@ def test_an_id_that_looks_like_one_that_is_charged_already_explains_nothing() ->
     assert told([stranger]) == [("missing_in_ledger", "nothing_sold", 120_000, (3,), ())]
 
 
+def test_a_name_in_common_with_somebody_far_larger_explains_nothing() -> None:
+    """1,200 a year are not charged; the customer of the same name is charged 24,000."""
+    [known] = compare([line()], [charge(minor=200_000, is_guess=True)])
+    assert told([known]) == [("missing_in_billing", "nothing_billed", -120_000, (), (1,))]
+
+
 def test_a_discount_shows_under_another_id_too() -> None:
     [known] = compare([line()], [charge(minor=9_000, discount_minor=1_000, is_guess=True)])
     assert [(part.reason, part.minor) for part in known.parts] == [

@@ -100,7 +100,9 @@ def _made() -> Made:
     return Made(current_actor(), now())
 
 
-@endpoint(ONE, scope=READ, parameters=schemas.RunParameters(), answer=schemas.ReconciliationFull(), csv_header=CSV_HEADER)
+@endpoint(
+    ONE, scope=READ, parameters=schemas.RunParameters(), answer=schemas.ReconciliationFull(), csv_header=CSV_HEADER
+)
 def show_reconciliation(run_id: int, parameters: dict[str, Any]) -> Reply:
     """What was found: every account whose sides differ, and the reasons, which add up to the difference.
 
@@ -113,7 +115,7 @@ def show_reconciliation(run_id: int, parameters: dict[str, Any]) -> Reply:
     page = queries.list_differences(session, run_id, after=after, limit=limit, is_open_only=is_open)
     body = {
         "run": present_run(run),
-        "data": [present_difference(each, run.kind) for each in page.differences],
+        "data": [present_difference(each) for each in page.differences],
         "meta": _meta(run),
     }
     cursor = None if page.next_after is None else str(page.next_after)
@@ -137,8 +139,7 @@ def override_reconciliation(difference_id: int, body: dict[str, Any]) -> Reply:
     session = database()
     with recording(session, current_actor(), clock=now) as change:
         override_difference(session, change, difference_id=difference_id, reason=body["reason"], made=_made())
-    found = queries.find_difference(session, difference_id)
-    return Reply({"data": present_difference(found, queries.find_run(session, found.run_id).kind)})
+    return Reply({"data": present_difference(queries.find_difference(session, difference_id))})
 
 
 def _meta(run: queries.Run) -> dict[str, Any]:
@@ -160,16 +161,15 @@ def present_run(run: queries.Run) -> dict[str, Any]:
     return shown | {"totals": totals}
 
 
-def present_difference(found: queries.Difference, kind: str) -> dict[str, Any]:
-    is_billing = kind == "billing"
+def present_difference(found: queries.Difference) -> dict[str, Any]:
     parts = [
         {
             "reason": part.reason.value,
             "check": part.check,
             "words": part.words,
             "amount": part.amount,
-            "rows": part.theirs if is_billing else [],
-            "deals": [] if is_billing else part.theirs,
+            "rows": part.rows,
+            "deals": part.deals,
             "records": part.theirs_count,
             "contract_lines": part.lines,
         }
@@ -191,7 +191,12 @@ def _rows(run_id: int, *, is_open: bool) -> Iterator[list[Any]]:
             sides = (found.ledger.currency, found.ledger.amount, found.other.amount)
             for part in found.parts:
                 whom = (found.id, found.account_id, found.account_name, found.external_id)
-                records = (" ".join(map(str, part.theirs)), " ".join(map(str, part.lines)))
-                why = (part.reason.value, part.check, part.words, *records)
+                why = (part.reason.value, part.check, part.words, *_records_of(part))
                 yield [*whom, *sides, part.amount.amount, *why, *said]
         after = page.next_after
+
+
+def _records_of(part: queries.ShownPart) -> tuple[str, str]:
+    """Rows by their line, deals and lines of deals as the CRM has them."""
+    theirs = [str(row) for row in part.rows] or [each.deal for each in part.deals]
+    return "; ".join(theirs), "; ".join(f"{each.deal} {each.line}" for each in part.lines)

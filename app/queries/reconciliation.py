@@ -1,12 +1,12 @@
 """What reconciliations found, and what of it is open."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.domain.money import Money
 from app.domain.months import add_months
@@ -16,8 +16,11 @@ from app.domain.reconciliation_crm import CHECKS as CRM_CHECKS
 from app.domain.reconciliation_crm import ROUNDED, ROUNDED_WORDS
 from app.errors import NotFound
 from app.models.accounts import AccountVersion
+from app.models.contracts import Contract, ContractLine
+from app.models.deals import Deal
 from app.models.persons import FreeText
 from app.models.reconciliation import Reconciliation, ReconciliationDifference, ReconciliationOverride
+from app.queries.ids import BATCH
 from app.queries.known import was_recorded
 
 WORDS: Mapping[str, str] = {**words_of(BILLING_CHECKS), **words_of(CRM_CHECKS), ROUNDED: ROUNDED_WORDS, **LEFT_OVER}
@@ -69,6 +72,16 @@ class RunPage:
 
 
 @dataclass(frozen=True, slots=True)
+class DealRecord:
+    """Where a contract line, or a deal, is found in the CRM. `line` is the key of the deal's line; none: the deal."""
+
+    id: int
+    system: str
+    deal: str
+    line: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ShownPart:
     """A part of a difference with what shows it: rows of the export or deals, and contract lines."""
 
@@ -76,9 +89,10 @@ class ShownPart:
     check: str
     words: str
     amount: Money
-    theirs: Sequence[int]
+    rows: Sequence[int]
+    deals: Sequence[DealRecord]
     theirs_count: int
-    lines: Sequence[int]
+    lines: Sequence[DealRecord]
     lines_count: int
 
 
@@ -147,8 +161,7 @@ def list_differences(
     if is_open_only:
         statement = statement.where(ReconciliationDifference.unexplained_minor > 0, ReconciliationOverride.id.is_(None))
     rows = session.execute(statement.order_by(ReconciliationDifference.id).limit(limit + 1)).all()
-    names = _names(session, [row[0].account_id for row in rows if row[0].account_id is not None])
-    shown = [_difference(row, names=names) for row in rows[:limit]]
+    shown = _shown(session, rows[:limit])
     return DifferencePage(shown, shown[-1].id if len(rows) > limit else None)
 
 
@@ -157,7 +170,7 @@ def find_difference(session: Session, difference_id: int) -> Difference:
     row = session.execute(_differences().where(ReconciliationDifference.id == difference_id)).one_or_none()
     if row is None:
         raise NotFound(f"There is no difference {difference_id}.")
-    return _difference(row, names=_names(session, [row[0].account_id]))
+    return _shown(session, [row])[0]
 
 
 def runs_of_month(session: Session, *, month: date, known_at: datetime) -> list[Run]:
@@ -251,31 +264,81 @@ def _names(session: Session, accounts: Sequence[int]) -> dict[int, str]:
     return dict(rows.all())
 
 
-def _difference(found: Any, *, names: Mapping[int, str]) -> Difference:
-    """Of a row of `_differences`."""
+@dataclass(frozen=True, slots=True)
+class _Records:
+    """What the records that differences name are called, all looked up at once."""
+
+    accounts: Mapping[int, str]
+    lines: Mapping[int, DealRecord]
+    deals: Mapping[int, DealRecord]
+    crm_runs: frozenset[int]
+
+
+def _shown(session: Session, found: Sequence[Any]) -> list[Difference]:
+    """Of rows of `_differences`."""
+    rows = [row for row, _, _ in found]
+    runs = {row.reconciliation_id for row in rows}
+    crm = session.scalars(select(Reconciliation.id).where(Reconciliation.id.in_(runs), Reconciliation.kind == "crm"))
+    crm_runs = frozenset(crm.all())
+    parts = [part for row in rows for part in row.parts]
+    deals = {key for row in rows if row.reconciliation_id in crm_runs for part in row.parts for key in part["theirs"]}
+    records = _Records(
+        accounts=_names(session, [row.account_id for row in rows if row.account_id is not None]),
+        lines=_line_records(session, {key for part in parts for key in part["lines"]}),
+        deals=_deal_records(session, deals),
+        crm_runs=crm_runs,
+    )
+    return [_difference(each, records) for each in found]
+
+
+def _line_records(session: Session, ids: Collection[int]) -> dict[int, DealRecord]:
+    statement = (
+        select(ContractLine.id, Deal.system, Deal.external_id, ContractLine.line_key)
+        .join(Contract, Contract.id == ContractLine.contract_id)
+        .join(Deal, Deal.id == Contract.deal_id)
+    )
+    return {row.id: DealRecord(*row) for row in _looked_up(session, statement, column=ContractLine.id, ids=ids)}
+
+
+def _deal_records(session: Session, ids: Collection[int]) -> dict[int, DealRecord]:
+    statement = select(Deal.id, Deal.system, Deal.external_id)
+    return {row.id: DealRecord(*row) for row in _looked_up(session, statement, column=Deal.id, ids=ids)}
+
+
+def _looked_up(
+    session: Session, statement: Select[*tuple[Any, ...]], *, column: InstrumentedAttribute[int], ids: Collection[int]
+) -> Iterator[Any]:
+    ordered = sorted(ids)
+    for start in range(0, len(ordered), BATCH):
+        yield from session.execute(statement.where(column.in_(ordered[start : start + BATCH])))
+
+
+def _difference(found: Any, records: _Records) -> Difference:
     row, override, reason = found
+    is_crm = row.reconciliation_id in records.crm_runs
     return Difference(
         id=row.id,
         run_id=row.reconciliation_id,
         account_id=row.account_id,
-        account_name=names.get(row.account_id or 0),
+        account_name=records.accounts.get(row.account_id or 0),
         external_id=row.external_id,
         ledger=Money(row.ledger_minor, row.currency),
         other=Money(row.other_minor, row.currency),
         unexplained=Money(row.unexplained_minor, row.currency),
-        parts=tuple(_part(part, row.currency) for part in row.parts),
+        parts=tuple(_part(part, records, currency=row.currency, is_crm=is_crm) for part in row.parts),
         override=None if override is None else Override(reason or "", override.made_by, override.made_at),
     )
 
 
-def _part(said: Mapping[str, Any], currency: str) -> ShownPart:
+def _part(said: Mapping[str, Any], records: _Records, *, currency: str, is_crm: bool) -> ShownPart:
     return ShownPart(
         reason=Reason(said["reason"]),
         check=said["check"],
         words=WORDS.get(said["check"], said["check"]),
         amount=Money(int(said["minor"]), currency),
-        theirs=said["theirs"],
+        rows=[] if is_crm else said["theirs"],
+        deals=[records.deals[key] for key in said["theirs"]] if is_crm else [],
         theirs_count=said["theirs_count"],
-        lines=said["lines"],
+        lines=[records.lines[key] for key in said["lines"]],
         lines_count=said["lines_count"],
     )

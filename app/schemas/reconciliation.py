@@ -98,15 +98,25 @@ class ReconciliationList(Schema):
     data = fields.List(fields.Nested(ReconciliationItem), metadata=said("newest first"))
 
 
+class ReconciledDeal(Schema):
+    id = fields.Integer(metadata=said("ours"))
+    system = fields.String()
+    deal = fields.String(metadata=said("its id in that system"))
+
+
+class ReconciledLine(ReconciledDeal):
+    line = fields.String(metadata=said("the deal's line, by the source's key"))
+
+
 class ReasonPart(Schema):
     reason = fields.String()
     check = fields.String(metadata=said("which check found it"))
     words = fields.String(metadata=said("what it found"))
     amount = MoneyField()
     rows = fields.List(fields.Integer(), metadata=said("of the export, by line; the first hundred"))
-    deals = fields.List(fields.Integer(), metadata=said("of the CRM, by our ids; the first hundred"))
+    deals = fields.List(fields.Nested(ReconciledDeal), metadata=said("of the CRM; the first hundred"))
     records = fields.Integer(metadata=said("how many rows or deals there are"))
-    contract_lines = fields.List(fields.Integer(), metadata=said("by our ids; the first hundred"))
+    contract_lines = fields.List(fields.Nested(ReconciledLine), metadata=said("of the ledger; the first hundred"))
 
 
 class DifferenceOverride(Schema):

@@ -89,7 +89,7 @@ def test_a_billing_export_is_held_against_the_ledger(post: Post, ask: Ask) -> No
             "contract_lines": [],
         }
     ]
-    assert found["Cedar Inc"]["parts"][0]["contract_lines"] == [3]
+    assert found["Cedar Inc"]["parts"][0]["contract_lines"] == [{"id": 3, "system": "crm", "deal": "D-3", "line": "1"}]
 
 
 def test_a_table_has_a_line_for_each_reason_and_no_cell_that_runs(post: Post, ask: Ask) -> None:
@@ -101,6 +101,7 @@ def test_a_table_has_a_line_for_each_reason_and_no_cell_that_runs(post: Post, as
         ("Cedar Inc", "", "USD", "-1200.00", "missing_in_billing"),
         ("", "'=Evil", "USD", "1080.00", "missing_in_ledger"),
     ]
+    assert [(row["records"], row["contract_lines"]) for row in rows] == [("", "D-2 1"), ("", "D-3 1"), ("3", "")]
     assert {(row["as_of"], row["known_at"]) for row in rows} == {(LAST, "2026-02-28T20:00:00Z")}
     assert ask(f"/reconciliations/{run_id}?format=xlsx").data[:2] == b"PK"
 
@@ -177,7 +178,7 @@ def test_the_crms_amounts_are_held_against_what_was_booked(post: Post, ask: Ask)
     [evil] = [each for each in ask(f"/reconciliations/{made['id']}").json["data"] if each["account_id"] == 5]
     assert (evil["ledger"]["amount"], evil["other"]["amount"]) == ("300.00", "30000.00")
     assert evil["parts"][0]["reason"] == "unexplained"
-    assert (evil["parts"][0]["deals"], evil["parts"][0]["rows"]) == ([5], [])
+    assert (evil["parts"][0]["deals"], evil["parts"][0]["rows"]) == ([{"id": 5, "system": "crm", "deal": "D-5"}], [])
     nobodys = post("/reconciliations", {"kind": "crm", "as_of": LAST, "system": "another"}).json
     assert (nobodys["rows"], nobodys["compared"]) == (0, 0)
 

@@ -114,11 +114,11 @@ def test_the_evidence_is_the_rows_of_the_export_and_the_lines_of_the_contracts(e
     run_id = reconcile_billing(engine, books.record(engine, tmp_path), asked=ASKED)
     parts = {each.account_name: each.parts[0] for each in found_in(engine, run_id)}
     last = books.line_of("I-30")
-    assert list(parts["Company 30"].theirs) == [last - 1, last]
-    assert list(parts["Company 50"].theirs) == [books.line_of("I-50")]
-    assert len(parts["Company 10"].lines) == 1
+    assert list(parts["Company 30"].rows) == [last - 1, last]
+    assert list(parts["Company 50"].rows) == [books.line_of("I-50")]
+    assert [(each.system, each.deal, each.line) for each in parts["Company 10"].lines] == [("our_crm", "D-10", "1")]
     assert parts["Company 10"].theirs_count == 0
-    assert list(parts["Company 110"].theirs) == [books.line_of("I-110")] == list(parts[None].theirs)
+    assert list(parts["Company 110"].rows) == [books.line_of("I-110")] == list(parts[None].rows)
 
 
 def test_a_company_whose_sides_agree_has_no_difference(engine: Engine, tmp_path: Path) -> None:

@@ -1,20 +1,7 @@
 """What each figure means, in words. A published version never changes; a new meaning is a new version."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
-
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """`id` is name@version; `parameters` are what an asker, or the company, may choose."""
-
-    id: str
-    name: str
-    unit: str
-    formula: str
-    words: str
-    parameters: Mapping[str, str] = field(default_factory=dict)
-
+from app.domain.definition import Definition
+from app.domain.definitions_revenue import REVENUE_DEFINITIONS
 
 _LTV_PARAMETERS = {
     "horizon_months": "H, months ahead that are counted; 60 unless the company says otherwise",
@@ -240,4 +227,19 @@ DEFINITIONS = (
         "order, each with the records that show it; what none explains is unexplained.",
         parameters=_MOMENT | {"window_days": "how many days apart both sides may say the same thing; 31"},
     ),
+    *REVENUE_DEFINITIONS,
 )
+_BY_ID = {each.id: each for each in DEFINITIONS}
+
+
+class UnknownDefinition(LookupError):
+    """No definition has that id."""
+
+
+def find_definition(definition_id: str) -> Definition:
+    """The definition of that id, old versions too; UnknownDefinition says which versions there are of that name."""
+    if definition_id in _BY_ID:
+        return _BY_ID[definition_id]
+    name = definition_id.partition("@")[0]
+    near = [each for each in _BY_ID if each.partition("@")[0] == name] or sorted(_BY_ID)
+    raise UnknownDefinition(f"There is no definition {definition_id[:60]!r}; there are: {', '.join(near)}.")

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
-from app.domain.definitions import DEFINITIONS
+from app.domain.definitions import DEFINITIONS, UnknownDefinition, find_definition
 
 PUBLISHED = {
     "bookings@1": "959e6b15569e51a3",
@@ -28,6 +28,20 @@ PUBLISHED = {
     "ltv_to_cac@1": "f837d9658b4f6dbd",
     "cac_payback@1": "010f02757b95a0d3",
     "reconciliation@1": "028b25e992d044ef",
+    "movements@1": "4d60f0d4afa6a59f",
+    "nrr@1": "341f7b198adbd3d7",
+    "nrr_with_reactivation@1": "b4f862d3815f3359",
+    "nrr_aggregate@1": "34ff6ad630d69cfa",
+    "grr@1": "a9719dda81ff4608",
+    "grr_aggregate@1": "b4af9ef26fc102bd",
+    "logo_retention@1": "6344fde77858bdee",
+    "movements_net@1": "94dd735ee0a1556f",
+    "renewal_rate@1": "d2392b98a6f29b6c",
+    "quick_ratio@1": "ce943f75c8b876c5",
+    "carr@1": "417a96978ddc31b5",
+    "annual_churn@1": "ae4ba9cdc2dec6ce",
+    "closed_period@1": "96517cc64de9a23c",
+    "restatement@1": "2ecd4a2ed5dbbeaa",
 }
 
 
@@ -49,3 +63,11 @@ def test_every_definition_is_published_under_its_own_version() -> None:
         name, _, version = each.id.partition("@")
         assert name
         assert version.isdecimal()
+
+
+def test_a_definition_is_found_by_its_version_and_an_unknown_one_says_which_there_are() -> None:
+    assert find_definition("churn@1").id == "churn@1"
+    with pytest.raises(UnknownDefinition, match="churn@1, churn@2"):
+        find_definition("churn@9")
+    with pytest.raises(UnknownDefinition, match="arr@1"):
+        find_definition("mrr")

@@ -5,7 +5,7 @@ from `starts_on` up to, not on, its `leaves_on`: `stops_on` itself, or the end o
 term that lapsed without a word. Churn is booked on `leaves_on` and dated `stops_on`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
@@ -15,6 +15,9 @@ from app.domain.months import MONTHS_OF_A_YEAR, add_months
 
 ONE_DAY = timedelta(days=1)
 DAYS_OF_A_YEAR = 365
+
+Grace = Callable[[date], int]
+"""How many days a term that lapsed on a day (the first unpaid one) stays in ARR."""
 
 
 class LineKind(StrEnum):
@@ -48,11 +51,17 @@ class ContractLine:
     arr_minor: int = 0  # `annual_recurring_revenue`, in the line's currency
     offer: int | None = None  # what is sold (product family, or product): lines of one offer renew each other
     renews: int | None = None  # key of the line that this one renews or supersedes, where the source says so
+    replaces: tuple[int, ...] = ()  # keys of discounts on what it renews: they end with it
 
     @property
     def is_paid(self) -> bool:
         """Whether it makes its account a subscriber: recurring, and for money."""
         return self.kind is LineKind.RECURRING and self.arr_minor > 0
+
+    @property
+    def is_discount(self) -> bool:
+        """Whether it takes from its account's ARR: recurring, and sold below zero."""
+        return self.kind is LineKind.RECURRING and self.arr_minor < 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +141,11 @@ def annual_recurring_revenue(
 
 
 def line_lives(
-    lines: Sequence[ContractLine], notices: Sequence[ChurnNotice], *, grace_days: int
+    lines: Sequence[ContractLine],
+    notices: Sequence[ChurnNotice],
+    *,
+    grace_days: int | Grace,
+    with_discounts: bool = False,
 ) -> tuple[LineLife, ...]:
     """Decide the end of every paid line of one account, in the order given, from all that is known of it.
 
@@ -142,12 +155,23 @@ def line_lives(
       one that says it renews it) begins within them, or until a notice is given, which overrides
       grace. A notice without a line does so for the lines that had stopped by its `effective_on`;
       if it is in conflict (`conflicting_notices`) it does nothing.
+    - `with_discounts`: of the recurring lines below zero too, which end likewise, and change nothing
+      in how the paid ones do. One is renewed by a paid line as by its own like.
     """
     paid = [line for line in lines if line.is_paid]
     ends = [_agreed_end(line, paid=paid, notices=notices) for line in paid]
     conflicts = set(_contradicted(ends, notices)) if notices else set()
     general = [notice for notice in notices if notice.line is None and notice not in conflicts]
-    return tuple(_with_grace(end, paid=paid, general=general, grace_days=grace_days) for end in ends)
+    lives = [_with_grace(end, paid=paid, general=general, grace_days=grace_days) for end in ends]
+    if not with_discounts or not any(line.is_discount for line in lines):
+        return tuple(lives)
+    every = [line for line in lines if line.is_paid or line.is_discount]
+    decided = {life.line.key: life for life in lives}
+    for line in every:
+        if line.is_discount:
+            end = _agreed_end(line, paid=every, notices=notices)
+            decided[line.key] = _with_grace(end, paid=every, general=general, grace_days=grace_days)
+    return tuple(decided[line.key] for line in every)
 
 
 def conflicting_notices(lines: Sequence[ContractLine], notices: Sequence[ChurnNotice]) -> tuple[ChurnNotice, ...]:
@@ -177,7 +201,9 @@ def _agreed_end(line: ContractLine, *, paid: Sequence[ContractLine], notices: Se
     if line.ends_on is not None:
         ends.append((line.ends_on + ONE_DAY, EndedBy.LAPSE, None))
     ends += [
-        (max(other.starts_on, line.starts_on), EndedBy.RENEWAL, None) for other in paid if other.renews == line.key
+        (max(other.starts_on, line.starts_on), EndedBy.RENEWAL, None)
+        for other in paid
+        if other.renews == line.key or (other.replaces and line.key in other.replaces)
     ]
     said = [notice for notice in notices if notice.line == line.key]
     named = sorted(said, key=lambda n: (n.effective_on, n.known_on, n.key)) if said else said
@@ -192,11 +218,12 @@ def _agreed_end(line: ContractLine, *, paid: Sequence[ContractLine], notices: Se
 
 
 def _with_grace(
-    end: LineLife, *, paid: Sequence[ContractLine], general: Sequence[ChurnNotice], grace_days: int
+    end: LineLife, *, paid: Sequence[ContractLine], general: Sequence[ChurnNotice], grace_days: int | Grace
 ) -> LineLife:
     if end.stops_on is None or end.ended_by is EndedBy.RENEWAL:
         return end
-    stops_on, last_on = end.stops_on, end.stops_on + timedelta(days=grace_days)
+    stops_on = end.stops_on
+    last_on = stops_on + timedelta(days=grace_days if isinstance(grace_days, int) else grace_days(stops_on))
     spoken = [n for n in general if n.effective_on >= stops_on and n.known_on <= last_on]
     notice = end.notice or min(spoken, key=lambda n: (n.known_on, n.key), default=None)
     leaves_on = last_on if notice is None else min(max(stops_on, notice.known_on), last_on)

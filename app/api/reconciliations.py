@@ -115,6 +115,7 @@ def show_reconciliation(run_id: int, parameters: dict[str, Any]) -> Reply:
     page = queries.list_differences(session, run_id, after=after, limit=limit, is_open_only=is_open)
     body = {
         "run": present_run(run),
+        "changes_since": queries.count_changes_since(session, run, known_at=now()),
         "data": [present_difference(each) for each in page.differences],
         "meta": _meta(run),
     }

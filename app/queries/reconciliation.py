@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.domain.money import Money
@@ -16,10 +16,11 @@ from app.domain.reconciliation_crm import CHECKS as CRM_CHECKS
 from app.domain.reconciliation_crm import ROUNDED, ROUNDED_WORDS
 from app.errors import NotFound
 from app.models.accounts import AccountVersion
-from app.models.contracts import Contract, ContractLine
+from app.models.contracts import ChurnNotice, Contract, ContractLine, ContractLineVersion
 from app.models.deals import Deal
 from app.models.persons import FreeText
 from app.models.reconciliation import Reconciliation, ReconciliationDifference, ReconciliationOverride
+from app.models.versions import Change
 from app.queries.ids import BATCH
 from app.queries.known import was_recorded
 
@@ -206,6 +207,24 @@ def unexplained_of(session: Session, *, month: date, known_at: datetime) -> list
     for currency, minor in found:
         totals[currency] = totals.get(currency, 0) + minor
     return [Money(minor, currency) for currency, minor in totals.items()]
+
+
+def count_changes_since(session: Session, run: Run, *, known_at: datetime) -> int:
+    """How many contract lines and notices of that time were recorded, replaced or withdrawn after what the run knew.
+
+    Of that time: of lines that begin, or notices that take effect, by the end of its window. Above 0 the ledger may
+    say something else by now, and the run is to be made again.
+    """
+    last_on = run.as_of + timedelta(days=run.window_days)
+    later = select(Change.id).where(Change.recorded_at > run.known_at, Change.recorded_at <= known_at)
+    line, notice = ContractLineVersion, ChurnNotice
+    lines = select(func.count(line.contract_line_id.distinct())).where(
+        or_(line.change_id.in_(later), line.superseded_change_id.in_(later)), line.starts_on <= last_on
+    )
+    notices = select(func.count(notice.external_id.distinct())).where(
+        or_(notice.change_id.in_(later), notice.superseded_change_id.in_(later)), notice.effective_on <= last_on
+    )
+    return (session.scalar(lines) or 0) + (session.scalar(notices) or 0)
 
 
 def _runs(session: Session, rows: Sequence[Reconciliation]) -> list[Run]:

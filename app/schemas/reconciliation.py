@@ -141,6 +141,9 @@ class DifferenceItem(Schema):
 
 class ReconciliationFull(Schema):
     run = fields.Nested(ReconciliationItem)
+    changes_since = fields.Integer(
+        metadata=said("contract lines and notices of that time that changed after known_at; above 0: reconcile again")
+    )
     data = fields.List(fields.Nested(DifferenceItem))
     meta = fields.Nested(Meta)
 

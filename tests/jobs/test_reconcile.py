@@ -12,7 +12,7 @@ from app.domain.money import Money
 from app.errors import Invalid
 from app.models.reconciliation import Reconciliation, ReconciliationDifference
 from app.queries.known import last_recorded_at
-from app.queries.reconciliation import Difference, find_run, list_differences, unexplained_of
+from app.queries.reconciliation import Difference, count_changes_since, find_run, list_differences, unexplained_of
 from app.services.changes import recording
 from app.services.reconciliation import Made, override_difference
 from app.services.reconciliation_export import Files
@@ -196,6 +196,25 @@ def test_the_same_again_is_the_same_reconciliation(engine: Engine, tmp_path: Pat
     assert reconcile_billing(engine, again, asked=asked) == reconcile_billing(engine, again, asked=asked)
     with reading(engine) as session:
         assert session.scalar(select(func.count()).select_from(Reconciliation)) == 1
+
+
+def test_what_changed_since_is_counted_so_that_it_is_reconciled_again(engine: Engine, tmp_path: Path) -> None:
+    files = Books().record(engine, tmp_path)
+    run_id = reconcile_billing(engine, files, asked=ASKED)
+    assert changes_since(engine, run_id) == 0
+    later = Books()
+    later.deals[7] = [deal(7, amount="1300")]
+    later.deals[8].append(deal(8, deal="D-8b", starts="2026-09-01", ends="2027-08-31"))
+    (tmp_path / "again").mkdir()
+    later.record(engine, tmp_path / "again")
+    assert changes_since(engine, run_id) == 1  # what begins in September is of no interest in May
+    reconcile_billing(engine, files, asked=ASKED)
+    assert open_now(engine) == [Money(1_600, "USD")]  # 1,300 against 12 x 107
+
+
+def changes_since(engine: Engine, run_id: int) -> int:
+    with reading(engine) as session:
+        return count_changes_since(session, find_run(session, run_id), known_at=LATER_THAN_ALL)
 
 
 HOSTILE: dict[str, tuple[dict[str, str], str]] = {

@@ -28,16 +28,15 @@ from app.models.accounts import AccountVersion
 from app.models.contracts import Contract, ContractLine, ContractLineVersion
 from app.models.deals import DealVersion
 from app.models.products import Product, ProductVersion
-from app.models.versions import DatedVersion
 from app.queries.arr import IN_ARR
-from app.queries.contract_lines import RecurringLine, load_recurring_lines
+from app.queries.contract_lines import load_recurring_lines
 from app.queries.facts import Known
 from app.queries.fx import load_rates
 from app.queries.groups import ALL, UNKNOWN
-from app.queries.known import in_force, valid_on
+from app.queries.known import in_force
+from app.queries.line_groups import CURRENCY, LineGroups, valid_now
 
 MOST_ROWS = 250_000
-CURRENCY = "currency"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,7 @@ def load_arr(session: Session, group_by: str, *, known: Known, fx: FxChoice = AS
         raise TooLarge(f"There are more than {MOST_ROWS:,} lines; take the ARR of the published run from /ltv/summary.")
     by_account = load_recurring_lines(session, known_at=known.known_at, grace_days=known.settings.grace_days)
     lines = [line for own in by_account.values() for line in own if line_state(line.life, known.as_of) in IN_ARR]
-    names = _Names(session, group_by, known=known)
+    names = LineGroups(session, group_by, known=known)
     revenues = [
         LineRevenue(names.group_of(line), line.account_id, line.currency, line.booked_on, line.life) for line in lines
     ]
@@ -257,7 +256,7 @@ def _booking_rows(group_by: str, *, known: Known, named: Period | None) -> Selec
         *(deal.deal_id, deal.account_id, deal.closed_on, deal.currency),
     )
     if group_by in {"account", "channel"}:
-        statement = statement.outerjoin(account, and_(account.account_id == deal.account_id, _valid(account, known)))
+        statement = statement.outerjoin(account, and_(account.account_id == deal.account_id, valid_now(account, known)))
     if group_by == "product":
         statement = _with_lines(statement, known=known)
     statement = statement.where(
@@ -279,45 +278,5 @@ def _with_lines(statement: Select[*tuple[Any, ...]], *, known: Known) -> Select[
         statement.outerjoin(Contract, Contract.deal_id == DealVersion.deal_id)
         .outerjoin(join(ContractLine, line, is_known), ContractLine.contract_id == Contract.id)
         .outerjoin(Product, Product.id == line.product_id)
-        .outerjoin(product, and_(product.product_id == Product.id, _valid(product, known)))
+        .outerjoin(product, and_(product.product_id == Product.id, valid_now(product, known)))
     )
-
-
-def _valid(table: type[DatedVersion], known: Known) -> ColumnElement[bool]:
-    return and_(in_force(table, known.known_at), valid_on(table, known.as_of))
-
-
-class _Names:
-    """Which group a line is in, and what groups are called, for one way of grouping."""
-
-    def __init__(self, session: Session, group_by: str, *, known: Known) -> None:
-        self._group_by = group_by
-        self._of: dict[int, str] = {}
-        self.labels: dict[str, str] = {}
-        for key, group, label in _named_rows(session, group_by, known=known):
-            self._of[key] = group
-            self.labels[group] = label
-
-    def group_of(self, line: RecurringLine) -> str:
-        if self._group_by == ALL:
-            return ALL
-        if self._group_by == CURRENCY:
-            return line.currency
-        return self._of.get(line.product_id if self._group_by in {"product", "plan"} else line.account_id, UNKNOWN)
-
-
-def _named_rows(session: Session, group_by: str, *, known: Known) -> Iterable[tuple[int, str, str]]:
-    account, product = AccountVersion, ProductVersion
-    of_account = {"account": (cast(account.account_id, String).label("group"), account.name)} | {
-        name: (func.coalesce(getattr(account, name), UNKNOWN),) * 2 for name in ("segment", "channel")
-    }
-    plan = func.coalesce(product.plan, product.name)
-    of_product = {"product": (Product.sku, product.name), "plan": (plan, plan)}
-    if group_by in of_account:
-        statement = select(account.account_id, *of_account[group_by]).where(_valid(account, known))
-    elif group_by in of_product:
-        statement = select(product.product_id, *of_product[group_by]).join(Product, Product.id == product.product_id)
-        statement = statement.where(_valid(product, known))
-    else:
-        return []
-    return [(key, group, label) for key, group, label in session.execute(statement)]

@@ -1,12 +1,16 @@
 """Deletions that no window shows: the CRM's list of ids against ours, with a brake."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from app.db import reading
+from app.domain.id_set import IdSet
 from app.errors import NotFound
 from app.queries.crm import (
     ConnectionState,
+    count_deals,
+    find_present_deals,
     list_deal_ids,
     list_progress,
     list_refused,
@@ -28,6 +32,17 @@ class TooMuchGone(CrmError):
     """So many deals are gone that a person has to say whether it is so."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """How many deals are known and listed; ours that are not listed; listed that we never had, or withdrew."""
+
+    known: int
+    listed: int
+    missing: Sequence[str]
+    unknown: frozenset[str]
+    is_restored: bool
+
+
 def is_too_much(gone: int, *, known: int) -> bool:
     """More than 50, or more than 5 % and more than 10."""
     return gone > MOST_GONE or (gone > MOST_OF_SHARE and gone > MOST_SHARE * known)
@@ -40,35 +55,54 @@ def reconcile(work: Work, connection: ConnectionState, *, client: CrmClient) -> 
     CrmNonsense where it lists none at all; TooMuchGone, and a review is opened, where more than the brake allows would
     be withdrawn.
     """
-    there = {id_ for part in client.list_ids(Noun.DEAL) for id_ in part}
-    with reading(work.engine) as session:
-        ours = list_deal_ids(session, connection.name)
-        withdrawn = list_withdrawn_ids(session, connection.name)
-    if ours and not there:
+    found = _compare(work, connection, client=client)
+    if found.known and not found.listed:
         raise CrmNonsense(
-            f"{connection.name} lists no deal at all, where {len(ours):,} are known; nothing was deleted."
+            f"{connection.name} lists no deal at all, where {found.known:,} are known; nothing was deleted."
         )
-    fates = dict(_ask(client, sorted(ours - there)))
-    gone = sorted(id_ for id_, found in fates.items() if found.fate is Fate.GONE)
-    merged = sorted(
-        (id_, found.into) for id_, found in fates.items() if found.fate is Fate.MERGED and found.into in ours
-    )
+    fates = dict(_ask(client, found.missing))
+    gone = sorted(id_ for id_, fate in fates.items() if fate.fate is Fate.GONE)
+    into = {old: fate.into for old, fate in fates.items() if fate.fate is Fate.MERGED and fate.into}
+    with reading(work.engine) as session:
+        here = find_present_deals(session, connection.name, ids=set(into.values()))
+    merged = sorted((old, new) for old, new in into.items() if new in here)
     stream = Stream(connection.id, Noun.DEAL)
-    if is_too_much(len(gone), known=len(ours)):
+    if is_too_much(len(gone), known=found.known):
         with work.writing() as session:
-            open_review(session, stream, gone=gone, known=len(ours), at=work.clock())
+            open_review(session, stream, gone=gone, known=found.known, at=work.clock())
         raise TooMuchGone(
-            f"{len(gone):,} of {len(ours):,} deals are gone from {connection.name}; nothing was deleted. "
+            f"{len(gone):,} of {found.known:,} deals are gone from {connection.name}; nothing was deleted. "
             f"If it is so, say so: `tenure crm confirm {connection.name}`."
         )
-    _withdraw(work, connection, gone=gone, merged=[(old, into) for old, into in merged if into])
-    if withdrawn & there or _is_missed(work, connection, client=client, unknown=there - ours - withdrawn):
+    _withdraw(work, connection, gone=gone, merged=merged)
+    if found.is_restored or _is_missed(work, connection, client=client, unknown=found.unknown):
         with work.writing() as session:
             forget_cursors(session, connection.id, nouns=[Noun.DEAL])
     return len(gone) + len(merged)
 
 
-def _is_missed(work: Work, connection: ConnectionState, *, client: CrmClient, unknown: set[str]) -> bool:
+def _compare(work: Work, connection: ConnectionState, *, client: CrmClient) -> _Compared:
+    """Both lists of ids are gone through part by part, ours twice: neither is ever held whole."""
+    name = connection.name
+    with reading(work.engine) as session:
+        ours = IdSet.of(list_deal_ids(session, name))
+        withdrawn = IdSet.of(list_withdrawn_ids(session, name))
+        known = count_deals(session, name)
+    unknown: set[str] = set()
+
+    def listed() -> Iterator[Sequence[str]]:
+        for part in client.list_ids(Noun.DEAL):
+            unknown.update(withdrawn.pick_others(ours.pick_others(part)))
+            yield part
+
+    there = IdSet.of(listed())
+    with reading(work.engine) as session:
+        missing = [id_ for part in list_deal_ids(session, name) for id_ in there.pick_others(part)]
+        is_restored = any(there.has_any(part) for part in list_withdrawn_ids(session, name))
+    return _Compared(known, len(there), sorted(missing), frozenset(unknown), is_restored)
+
+
+def _is_missed(work: Work, connection: ConnectionState, *, client: CrmClient, unknown: frozenset[str]) -> bool:
     """Whether one of these was modified before the last window began: restored, or shown to us, without a word.
 
     What was refused is known, and what changed since is still to be read.
@@ -92,10 +126,11 @@ def confirm_gone(work: Work, connection: ConnectionState, *, client: CrmClient, 
     """
     with reading(work.engine) as session:
         reviews = list_reviews(session, connection.id)
-        ours = list_deal_ids(session, connection.name)
+        asked = {id_ for review in reviews for id_ in review.gone}
+        ours = find_present_deals(session, connection.name, ids=asked)
     if not reviews:
         raise NotFound(f"Nothing of {connection.name} waits to be confirmed.")
-    fates = dict(_ask(client, sorted(ours.intersection(*(review.gone for review in reviews)))))
+    fates = dict(_ask(client, sorted(ours)))
     gone = sorted(id_ for id_, found in fates.items() if found.fate is Fate.GONE)
     _withdraw(work, connection, gone=gone, merged=[], confirmed_by=actor)
     return len(gone)

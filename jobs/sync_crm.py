@@ -48,6 +48,7 @@ from integrations.crm.registry import connect
 from integrations.targets import Policy
 from jobs.import_run import NothingNew
 from jobs.reconcile_crm import TooMuchGone, reconcile
+from jobs.statistics import sample_statistics
 from jobs.sync import Synced, sync_inbox
 from jobs.work import Work
 from jobs.write_crm import BackWriter, write_back
@@ -65,6 +66,10 @@ SLICE_SECONDS = 300.0
 
 CLOCK_STEP = timedelta(minutes=1)
 """A clock that is put right by no more than this is no alarm: the overlap of two windows is longer."""
+
+LOOKED_AT = frozenset(4**power for power in range(1, 9))
+"""At these pages of a first load the database looks at what it was given: it was empty when it began, and looks for
+everything in the wrong index until it knows better."""
 
 Connect = Callable[[Work, ConnectionState], CrmClient]
 Tell = Callable[[str], None]
@@ -236,7 +241,10 @@ def _read_noun(sweep: Sweep, noun: Noun, *, now: datetime) -> None:
     with work.writing() as session:
         opened = open_window(session, stream, new=new, at=now)
     read, until = opened.read, opened.window.until
-    for page in _pages(sweep, noun, opened=opened):
+    for number, page in enumerate(_pages(sweep, noun, opened=opened)):
+        if opened.is_first and number in LOOKED_AT:
+            with work.writing() as session:
+                sample_statistics(session)
         read = _take(sweep, stream, page=page, is_first=opened.is_first)
         _tell_progress(sweep, noun)
         sweep.note(page)

@@ -1,6 +1,6 @@
 """The connections to CRMs, how far each was read, and what waits for somebody."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -13,6 +13,7 @@ from app.queries.ids import BATCH, find_accounts, find_contracts
 from integrations.crm.client import Noun
 
 ORDER = tuple(noun.value for noun in Noun)
+PART = 10_000  # ids at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,22 +197,41 @@ def list_reviews(session: Session, connection_id: int | None = None) -> tuple[Re
     )
 
 
-def list_deal_ids(session: Session, system: str) -> set[str]:
-    """The deals of a system that are there, in any stage."""
+def list_deal_ids(session: Session, system: str) -> Iterator[Sequence[str]]:
+    """The deals of a system that are there, in any stage; in parts, each read as it is asked for."""
     statement = (
         select(Deal.external_id)
         .join(DealVersion, (DealVersion.deal_id == Deal.id) & DealVersion.superseded_change_id.is_(None))
         .where(Deal.system == system)
     )
-    return set(session.scalars(statement))
+    return session.scalars(statement, execution_options={"yield_per": PART}).partitions()
 
 
-def list_withdrawn_ids(session: Session, system: str) -> set[str]:
-    """The deals of a system that were there and are no more, without those that live on in others."""
+def list_withdrawn_ids(session: Session, system: str) -> Iterator[Sequence[str]]:
+    """The deals of a system that were there and are no more, without those that live on in others; in parts."""
     in_force = (DealVersion.deal_id == Deal.id) & DealVersion.superseded_change_id.is_(None)
     statement = (
         select(Deal.external_id)
         .outerjoin(DealVersion, in_force)
         .where(Deal.system == system, Deal.merged_into_id.is_(None), DealVersion.id.is_(None))
     )
-    return set(session.scalars(statement))
+    return session.scalars(statement, execution_options={"yield_per": PART}).partitions()
+
+
+def count_deals(session: Session, system: str) -> int:
+    """How many deals of a system are there, in any stage."""
+    in_force = (DealVersion.deal_id == Deal.id) & DealVersion.superseded_change_id.is_(None)
+    return (
+        session.scalar(select(func.count()).select_from(Deal).join(DealVersion, in_force).where(Deal.system == system))
+        or 0
+    )
+
+
+def find_present_deals(session: Session, system: str, *, ids: Collection[str]) -> set[str]:
+    """Those of the ids under which a deal is there."""
+    in_force = (DealVersion.deal_id == Deal.id) & DealVersion.superseded_change_id.is_(None)
+    statement = select(Deal.external_id).join(DealVersion, in_force).where(Deal.system == system)
+    names, found = sorted(ids), set()
+    for start in range(0, len(names), BATCH):
+        found |= set(session.scalars(statement.where(Deal.external_id.in_(names[start : start + BATCH]))))
+    return found

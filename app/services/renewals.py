@@ -100,6 +100,8 @@ def link_renewals(
 
 def link_stated(session: Session, change: Change, *, system: str, pairs: Mapping[str, str]) -> Outcome:
     """Link renewals to deals that came later than they did: {renewal: the deal that it renews}, both recorded."""
+    if not pairs:
+        return Outcome()
     contracts = find_contracts(session, system, deals=[*pairs, *pairs.values()])
     ids = {contracts[deal]: contracts[other] for deal, other in pairs.items() if {deal, other} <= contracts.keys()}
     known = dict(

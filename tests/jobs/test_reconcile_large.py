@@ -13,16 +13,18 @@ from tests.billed_company import ACCOUNTS, BILLING, CHARGES, Books, charge
 
 MONTHS = [(f"2025-{month:02d}-01", f"2025-{month:02d}-28") for month in range(6, 12)] + [("2026-05-01", "2026-05-31")]
 STRANGERS = 142_857 - len(ACCOUNTS)  # with seven rows each, a million in all
-MOST_MB = 250
+MOST_MB = 200
+# Of this program alone: what getrusage says counts what the test took before it became another program.
 CODE = """
-import resource
+from pathlib import Path
 from app.cli import main
 main(["reconcile", "billing.toml", "charges.csv", "--as-of", "2026-05-31"], standalone_mode=False)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line))
 """
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system does not say what a program took")
 @pytest.mark.timeout(1_200)
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_million_rows_take_little_memory(engine: Engine, database_url: str, tmp_path: Path) -> None:

@@ -8,10 +8,19 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
-from app.domain.contracts import ONE_DAY, ChurnNotice, ContractLine, EndedBy, LineKind, LineLife, line_lives
+from app.domain.contracts import (
+    ONE_DAY,
+    ChurnNotice,
+    ContractLine,
+    EndedBy,
+    Grace,
+    LineKind,
+    LineLife,
+    line_lives,
+)
 from app.models.contracts import ChurnNotice as NoticeRow
 from app.models.contracts import Contract, ContractLineVersion, ContractVersion
 from app.models.contracts import ContractLine as LineRow
@@ -108,20 +117,31 @@ def load_recurring_lines(
     session: Session,
     *,
     known_at: datetime,
-    grace_days: int,
+    grace_days: int | Grace,
     account_ids: Sequence[int] | None = None,
     between: Between | None = None,
 ) -> dict[int, list[RecurringLine]]:
     """The paid recurring lines by account, as known at `known_at`; of the given accounts, those between, or of all."""
     wanted = partial(_is_wanted, account_ids=account_ids, between=between)
-    rows = _line_rows(session, known_at, is_wanted=wanted(ContractLineVersion.account_id))
-    renewed = _renewed_lines(rows)
-    notices = _notices(session, known_at, is_wanted=wanted(NoticeRow.account_id))
+    rows = load_line_rows(session, known_at, is_wanted=wanted(ContractLineVersion.account_id))
+    notices = load_notices(session, known_at, is_wanted=wanted(NoticeRow.account_id))
+    return _by_account(rows, notices, grace_days=grace_days)
+
+
+def load_arr_lines(session: Session, *, known_at: datetime, grace_days: int | Grace) -> dict[int, list[RecurringLine]]:
+    """The recurring lines that ARR consists of, by account: the paid ones, and the discounts sold as lines."""
+    rows = load_line_rows(session, known_at, is_wanted=true(), with_discounts=True)
+    return _by_account(rows, load_notices(session, known_at, is_wanted=true()), grace_days=grace_days)
+
+
+def _by_account(
+    rows: Sequence[Found], notices: Mapping[int, Sequence[ChurnNotice]], *, grace_days: int | Grace
+) -> dict[int, list[RecurringLine]]:
     by_account: dict[int, list[Found]] = defaultdict(list)
     for row in rows:
         by_account[row.account_id].append(row)
     return {
-        account_id: list(_with_lives(own, renewed, notices=notices.get(account_id, ()), grace_days=grace_days))
+        account_id: list(_with_lives(own, notices=notices.get(account_id, ()), grace_days=grace_days))
         for account_id, own in by_account.items()
     }
 
@@ -201,17 +221,20 @@ def _stops_on(ends_on: date | None) -> date | None:
     return None if ends_on is None else ends_on + ONE_DAY
 
 
-def _line_rows(session: Session, known_at: datetime, *, is_wanted: ColumnElement[bool]) -> Sequence[Found]:
+def load_line_rows(
+    session: Session, known_at: datetime | None, *, is_wanted: ColumnElement[bool], with_discounts: bool = False
+) -> Sequence[Found]:
+    """Recurring lines with their terms, by account and id; None: those in force now, this change's own too."""
     line = ContractLineVersion
     statement = (
-        _with_terms(select(*LINE_COLUMNS), known_at)
+        _with_terms(select(*LINE_COLUMNS), known_at, with_discounts=with_discounts)
         .where(in_force(line, known_at), is_wanted)
         .order_by(line.account_id, line.contract_line_id)
     )
     return session.execute(statement).all()
 
 
-def _with_terms(statement: Found, known_at: datetime) -> Found:
+def _with_terms(statement: Found, known_at: datetime | None, *, with_discounts: bool = False) -> Found:
     """Add the contract, the won deal and, where it is known, the product of each paid recurring line."""
     line, contract, deal, product = ContractLineVersion, ContractVersion, DealVersion, ProductVersion
     return (
@@ -223,16 +246,34 @@ def _with_terms(statement: Found, known_at: datetime) -> Found:
             product,
             (product.product_id == line.product_id) & in_force(product, known_at) & valid_on(product, line.starts_on),
         )
-        .where(line.kind == LineKind.RECURRING, line.arr_minor > 0, deal.stage == "won")
+        .where(
+            line.kind == LineKind.RECURRING,
+            line.arr_minor != 0 if with_discounts else line.arr_minor > 0,
+            deal.stage == "won",
+        )
     )
 
 
-def _renewed_lines(rows: Iterable[Found]) -> dict[int, int]:
+def renewed_lines(rows: Iterable[Found]) -> dict[int, int]:
     """Which line each line renews: the one of the same offer in the contract that its own renews or replaces."""
-    renewing = [row for row in rows if row.renewal_of_id or row.supersedes_id]
-    by_offer = {(row.contract_id, _offer(row)): row.contract_line_id for row in rows} if renewing else {}
+    renewing = [row for row in rows if (row.renewal_of_id or row.supersedes_id) and row.arr_minor > 0]
+    paid = (row for row in rows if row.arr_minor > 0) if renewing else ()
+    by_offer = {(row.contract_id, _offer(row)): row.contract_line_id for row in paid}
     pairs = ((row, by_offer.get((row.renewal_of_id or row.supersedes_id, _offer(row)))) for row in renewing)
     return {row.contract_line_id: earlier for row, earlier in pairs if earlier is not None}
+
+
+def _replaced_discounts(rows: Iterable[Found]) -> dict[int, tuple[int, ...]]:
+    """Which discounts each line ends: those on its offer in the contract that its own renews or replaces."""
+    discounts: dict[tuple[int, str], tuple[int, ...]] = {}
+    for row in rows:
+        if row.arr_minor < 0:
+            key = (row.contract_id, _offer(row))
+            discounts[key] = (*discounts.get(key, ()), row.contract_line_id)
+    if not discounts:
+        return {}
+    named = ((row, row.renewal_of_id or row.supersedes_id) for row in rows)
+    return {row.contract_line_id: discounts.get((earlier, _offer(row)), ()) for row, earlier in named if earlier}
 
 
 def _start(row: Found) -> date:
@@ -244,9 +285,10 @@ def _offer(row: Found) -> str:
     return row.family or f"product {row.product_id}"
 
 
-def _notices(
-    session: Session, known_at: datetime, *, is_wanted: ColumnElement[bool]
+def load_notices(
+    session: Session, known_at: datetime | None, *, is_wanted: ColumnElement[bool]
 ) -> Mapping[int, list[ChurnNotice]]:
+    """By account; None: those in force now."""
     row = NoticeRow
     columns = (row.account_id, row.id, row.effective_on, row.occurred_on, row.contract_line_id, row.cause)
     statement = select(*columns).where(in_force(row, known_at), is_wanted).order_by(row.account_id, row.id)
@@ -256,27 +298,35 @@ def _notices(
     return found
 
 
-def _with_lives(
-    rows: Sequence[Found], renewed: Mapping[int, int], *, notices: Sequence[ChurnNotice], grace_days: int
-) -> Iterator[RecurringLine]:
+def agreed_lines(rows: Sequence[Found], renewed: Mapping[int, int]) -> list[ContractLine]:
+    """The lines of one account as agreed, in the order of its `load_line_rows`."""
     # An account's lines get numbers for their offers; most accounts have but one.
     named = [_offer(row) for row in rows]
     offers = {offer: number for number, offer in enumerate(sorted(set(named)))} if len(rows) > 1 else {named[0]: 0}
-    lines = [
+    replaced = _replaced_discounts(rows)
+    return [
         ContractLine(
-            key=row.contract_line_id,
-            kind=LineKind.RECURRING,
-            starts_on=row.starts_on,
-            ends_on=row.ends_on,
-            arr_minor=row.arr_minor,
-            offer=offers[offer],
-            renews=renewed.get(row.contract_line_id),
+            row.contract_line_id,
+            LineKind.RECURRING,
+            row.starts_on,
+            row.ends_on,
+            row.arr_minor,
+            offers[offer],
+            renewed.get(row.contract_line_id),
+            replaced.get(row.contract_line_id, ()),
         )
         for row, offer in zip(rows, named, strict=True)
     ]
+
+
+def _with_lives(
+    rows: Sequence[Found], *, notices: Sequence[ChurnNotice], grace_days: int | Grace
+) -> Iterator[RecurringLine]:
+    renewed = renewed_lines(rows)
+    lives = line_lives(agreed_lines(rows, renewed), notices, grace_days=grace_days, with_discounts=True)
     renewing = sorted((row for row in rows if row.contract_line_id in renewed), key=_start, reverse=True)
     renewed_by = {renewed[row.contract_line_id]: row.contract_line_id for row in renewing}
-    for row, life in zip(rows, line_lives(lines, notices, grace_days=grace_days), strict=True):
+    for row, life in zip(rows, lives, strict=True):
         yield RecurringLine(
             version_id=row.id,
             account_id=row.account_id,

@@ -31,19 +31,23 @@ def resolve_known_at(session: Session, known_at: datetime | None, *, now: dateti
     return last if known_at is None else min(known_at, last)
 
 
-def in_force(table: type[Version], known_at: datetime) -> ColumnElement[bool]:
-    """The condition that a version was recorded by `known_at` and not yet replaced then.
+def in_force(table: type[Version], known_at: datetime | None) -> ColumnElement[bool]:
+    """The condition that a version was recorded by `known_at` and not yet replaced then; None: now, by this change too.
 
     Asked from the far end: the changes after `known_at` are few, and none for the present.
     """
+    if known_at is None:
+        return table.superseded_change_id.is_(None)
     later = select(Change.id).where(Change.recorded_at > known_at).scalar_subquery()
     return table.change_id.not_in(later) & or_(
         table.superseded_change_id.is_(None), table.superseded_change_id.in_(later)
     )
 
 
-def was_recorded(table: type[Recorded], known_at: datetime) -> ColumnElement[bool]:
-    """The condition that a row had been recorded by `known_at`, whatever became of it since."""
+def was_recorded(table: type[Recorded], known_at: datetime | None) -> ColumnElement[bool]:
+    """The condition that a row had been recorded by `known_at` (None: now), whatever became of it since."""
+    if known_at is None:
+        return true()
     return table.change_id.not_in(select(Change.id).where(Change.recorded_at > known_at).scalar_subquery())
 
 

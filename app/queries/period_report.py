@@ -127,7 +127,7 @@ class _Accounts:
     def _steps(self) -> Steps:
         """All that moved in the window of the accounts that may have left in it: those with a churn."""
         row = Movement
-        churned = self._in_window(select(distinct(row.account_id))).where(row.category == Category.CHURN.value)
+        churned = self._in_window(select(row.account_id).distinct()).where(row.category == Category.CHURN.value)
         gone = {self._survivors.get(account, account) for account in self._session.scalars(churned)}
         own = sorted({*gone, *(old for old, kept in self._survivors.items() if kept in gone)})
         steps: Steps = []

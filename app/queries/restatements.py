@@ -4,6 +4,9 @@ A version recorded after the close adds its amount, one superseded after it take
 account, line, product, currency and category only the net counts. So closed + restatements = current by construction.
 """
 
+import base64
+import binascii
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -14,12 +17,14 @@ from sqlalchemy.orm import Session
 
 from app.domain.money import Money
 from app.domain.periods import Period
+from app.errors import Invalid
 from app.models.contracts import Contract, ContractLine
 from app.models.deals import Deal, DealVersion
 from app.models.ledger import Movement
 from app.models.periods import ClosedPeriod
 from app.models.products import Product
 from app.models.versions import Change
+from app.queries.cursors import BAD_CURSOR, LARGEST_KEY
 
 KINDS = ("movement", "booking", "opening")
 KEY = ("first_on", "change_id", "kind", "on", "account_id", "line_id", "deal_id", "product_id", "currency", "category")
@@ -204,3 +209,35 @@ def _booking_columns() -> dict[str, Any]:
         "category": literal("booking"),
         "source_kind": literal("deal"),
     }
+
+
+# --- Cursors ---
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= LARGEST_KEY:
+        raise ValueError
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.isascii() or "\0" in value:
+        raise ValueError
+    return value
+
+
+_READ: tuple[Any, ...] = (date.fromisoformat, _whole, _text, date.fromisoformat, *(_whole,) * 4, _text, _text)
+
+
+def encode_key(key: Key) -> str:
+    content = [each.isoformat() if isinstance(each, date) else each for each in key]
+    return base64.urlsafe_b64encode(json.dumps(content, separators=(",", ":")).encode()).decode().rstrip("=")
+
+
+def decode_key(cursor: str) -> Key:
+    """The key that `encode_key` wrote; Invalid for anything else."""
+    try:
+        content = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+        return tuple(read(each) for read, each in zip(_READ, content, strict=True))
+    except (binascii.Error, ValueError, TypeError, RecursionError):
+        raise Invalid(BAD_CURSOR, {"cursor": [BAD_CURSOR]}) from None

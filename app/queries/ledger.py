@@ -23,6 +23,9 @@ from app.queries.ids import BATCH
 from app.queries.known import in_force, was_recorded
 from app.queries.settings import CompanySettings, load_company_settings
 
+FILLED = "movements of what was known"
+"""The source of the change that stored the movements of lines recorded before movements were stored."""
+
 
 @dataclass(frozen=True, slots=True)
 class Merge:

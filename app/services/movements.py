@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, insert, select, union, update
+from sqlalchemy import Select, func, insert, select, union, update
 from sqlalchemy.orm import Session
 
 from app.domain.movements import Movement
@@ -18,7 +18,7 @@ from app.models.products import ProductVersion
 from app.models.settings import SettingVersion
 from app.models.versions import Change
 from app.queries.ids import BATCH
-from app.queries.ledger import Rules, find_all_movements, load_rules
+from app.queries.ledger import FILLED, Rules, find_all_movements, load_rules
 
 # Facts of an account: any version of these that a change recorded or replaced has to do with its movements.
 FACTS: tuple[Any, ...] = (ContractLineVersion, ContractVersion, ChurnNotice, ContractPause)
@@ -108,6 +108,24 @@ def record_movements(session: Session, change: Change, *, account_ids: Collectio
     families = rules.families(account_ids)
     for survivors in _batches(families):
         _rewrite(session, change, rules=rules, families={each: families[each] for each in survivors})
+
+
+def fill_movements(session: Session) -> None:
+    """Record the movements of a database that has lines and no movements, as a change of its own; for the migration."""
+    standing = ContractLineVersion.superseded_change_id.is_(None)
+    owners = session.scalars(select(ContractLineVersion.account_id).distinct().where(standing)).all()
+    if not owners:
+        return
+    change = Change(source=FILLED, recorded_at=_next_tick(session))
+    session.add(change)
+    session.flush()
+    record_movements(session, change, account_ids=owners)
+
+
+def _next_tick(session: Session) -> datetime:
+    last = session.scalar(select(func.max(Change.recorded_at)))
+    now = datetime.now(UTC)
+    return now if last is None else max(now, last + timedelta(microseconds=1))
 
 
 def _rewrite(session: Session, change: Change, *, rules: Rules, families: Mapping[int, Sequence[int]]) -> None:

@@ -6,6 +6,9 @@ Revises: 0005
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.orm import Session
+
+from app.services.movements import fill_movements
 
 revision = "0006"
 down_revision = "0005"
@@ -94,6 +97,9 @@ def upgrade() -> None:
         postgresql_where=sa.text("merged_into_id IS NOT NULL"),
     )
     # ### end Alembic commands ###
+    with Session(op.get_bind()) as session:
+        fill_movements(session)
+        session.commit()  # of the session alone: the migration's transaction goes on
 
 
 def downgrade() -> None:

@@ -9,10 +9,12 @@ from sqlalchemy import Engine, select
 
 from app.db import reading, transaction
 from app.domain.movements import Movement
+from app.migrate import downgrade, migrate
 from app.models.contracts import ContractLineVersion
 from app.models.ledger import Movement as Row
+from app.models.versions import Change
 from app.queries.known import in_force
-from app.queries.ledger import find_all_movements, load_rules
+from app.queries.ledger import FILLED, find_all_movements, load_rules
 from app.services.accounts import record_accounts
 from app.services.changes import recording
 from app.services.churn import record_churn, withdraw_churn
@@ -125,3 +127,14 @@ def test_what_is_stored_follows_from_the_lines_at_every_tick(engine: Engine, see
     assert any(stored(engine, at) for at in ticks)
     for at in ticks:
         assert stored(engine, at) == computed(engine, at), (seed, at)
+
+
+def test_the_migration_stores_what_follows_from_the_lines_that_were_there(engine: Engine) -> None:
+    tell(engine, 5, 25)
+    before = stored(engine, None)
+    assert before
+    downgrade(engine, "0005")
+    migrate(engine)
+    assert stored(engine, None) == before
+    with reading(engine) as session:
+        assert session.scalar(select(Change.id).where(Change.source == FILLED)) is not None

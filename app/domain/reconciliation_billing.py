@@ -40,10 +40,20 @@ class LedgerLine:
     leaves_on: date | None
     booked_on: date
     discount: Decimal | None = None  # of 1
+    pauses: tuple[
+        tuple[date, date | None], ...
+    ] = ()  # the first day unpaid, and the first paid again (none: not known)
 
     def is_in_arr(self, day: date) -> bool:
         is_begun = self.kind is LineKind.RECURRING and self.starts_on <= day
-        return is_begun and (self.leaves_on is None or day < self.leaves_on)
+        is_paused = any(first <= day and (until is None or day < until) for first, until in self.pauses)
+        return is_begun and not is_paused and (self.leaves_on is None or day < self.leaves_on)
+
+    @property
+    def days_of_change(self) -> set[date]:
+        """The days on which its ARR is another than on the day before."""
+        days = {self.starts_on, self.leaves_on, *(day for pause in self.pauses for day in pause)}
+        return {day for day in days if day is not None}
 
     def is_in_grace(self, day: date) -> bool:
         return self.is_in_arr(day) and self.stops_on is not None and self.stops_on <= day

@@ -69,10 +69,10 @@ def _other_day(item: BillingItem, remaining: int) -> Iterator[Found]:
 
 def _days_of_change(item: BillingItem) -> list[date]:
     """The days of the window on which either side differs from the day before, and those days before; nearest first."""
-    begins = {line.starts_on for line in item.lines} | {each.charge.starts_on for each in item.charges}
-    ends = {line.leaves_on for line in item.lines if line.leaves_on}
-    ends |= {each.charge.ends_on + ONE_DAY for each in item.charges if each.charge.ends_on}
-    days = {day for change in begins | ends for day in (change, change - ONE_DAY)}
+    changes = {day for line in item.lines for day in line.days_of_change}
+    changes |= {each.charge.starts_on for each in item.charges}
+    changes |= {each.charge.ends_on + ONE_DAY for each in item.charges if each.charge.ends_on}
+    days = {day for change in changes for day in (change, change - ONE_DAY)}
     near = [day for day in days if 0 < abs((day - item.as_of).days) <= item.window_days]
     return sorted(near, key=lambda day: (abs((day - item.as_of).days), day))
 

@@ -18,9 +18,10 @@ from app.errors import NotFound
 from app.models.accounts import AccountVersion
 from app.models.contracts import ChurnNotice, Contract, ContractLine, ContractLineVersion
 from app.models.deals import Deal
+from app.models.ledger import ContractPause
 from app.models.persons import FreeText
 from app.models.reconciliation import Reconciliation, ReconciliationDifference, ReconciliationOverride
-from app.models.versions import Change
+from app.models.versions import Change, Version
 from app.queries.ids import BATCH
 from app.queries.known import was_recorded
 
@@ -210,21 +211,28 @@ def unexplained_of(session: Session, *, month: date, known_at: datetime) -> list
 
 
 def count_changes_since(session: Session, run: Run, *, known_at: datetime) -> int:
-    """How many contract lines and notices of that time were recorded, replaced or withdrawn after what the run knew.
+    """How many contract lines, notices and pauses of that time were recorded, replaced or withdrawn after what it knew.
 
-    Of that time: of lines that begin, or notices that take effect, by the end of its window. Above 0 the ledger may
-    say something else by now, and the run is to be made again.
+    Of that time: of lines that begin, or what takes effect, by the end of its window. Above 0 the ledger may say
+    something else by now, and the run is to be made again.
     """
     last_on = run.as_of + timedelta(days=run.window_days)
     later = select(Change.id).where(Change.recorded_at > run.known_at, Change.recorded_at <= known_at)
-    line, notice = ContractLineVersion, ChurnNotice
-    lines = select(func.count(line.contract_line_id.distinct())).where(
-        or_(line.change_id.in_(later), line.superseded_change_id.in_(later)), line.starts_on <= last_on
+    line, notice, pause = ContractLineVersion, ChurnNotice, ContractPause
+    keyed: tuple[tuple[type[Version], Any, Any], ...] = (
+        (line, line.contract_line_id, line.starts_on),
+        (notice, notice.external_id, notice.effective_on),
+        (pause, pause.external_id, pause.pauses_on),
     )
-    notices = select(func.count(notice.external_id.distinct())).where(
-        or_(notice.change_id.in_(later), notice.superseded_change_id.in_(later)), notice.effective_on <= last_on
+    return sum(
+        session.scalar(
+            select(func.count(key.distinct())).where(
+                or_(table.change_id.in_(later), table.superseded_change_id.in_(later)), day <= last_on
+            )
+        )
+        or 0
+        for table, key, day in keyed
     )
-    return (session.scalar(lines) or 0) + (session.scalar(notices) or 0)
 
 
 def _runs(session: Session, rows: Sequence[Reconciliation]) -> list[Run]:

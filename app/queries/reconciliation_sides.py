@@ -6,7 +6,7 @@ Accounts are read some at a time, so that neither side is ever in memory as a wh
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from itertools import groupby
 from typing import Any
@@ -23,6 +23,7 @@ from app.errors import TooLarge
 from app.models.accounts import Account
 from app.models.contracts import Contract, ContractLine, ContractLineVersion
 from app.models.deals import Deal, DealVersion
+from app.models.ledger import ContractPause
 from app.models.products import Product, ProductExternalId, ProductVersion
 from app.queries.contract_lines import RecurringLine, load_recurring_lines
 from app.queries.facts import Known
@@ -103,11 +104,24 @@ def _lines(session: Session, known: Known, *, between: Between) -> dict[int, lis
         .where(in_force(line, known.known_at), of_accounts(line.account_id, between))
         .order_by(line.account_id, line.contract_line_id)
     )
+    pauses = _pauses(session, known, between=between)
     found: dict[int, list[LedgerLine]] = defaultdict(list)
     for row in rows:
         if row.kind != LineKind.RECURRING or row.id in lives:
-            found[row.account_id].append(_line(row, lives.get(row.id)))
+            own = _line(row, lives.get(row.id))
+            found[row.account_id].append(replace(own, pauses=tuple(pauses.get(own.key, ()))))
     return dict(found)
+
+
+def _pauses(session: Session, known: Known, *, between: Between) -> dict[int, list[tuple[date, date | None]]]:
+    """By contract line."""
+    pause = ContractPause
+    found: dict[int, list[tuple[date, date | None]]] = defaultdict(list)
+    columns = (pause.contract_line_id, pause.pauses_on, pause.resumes_on)
+    wanted = in_force(pause, known.known_at), of_accounts(pause.account_id, between)
+    for line, pauses_on, resumes_on in session.execute(select(*columns).where(*wanted).order_by(pause.id)):
+        found[line].append((pauses_on, resumes_on))
+    return found
 
 
 def _line(row: Any, recurring: RecurringLine | None) -> LedgerLine:

@@ -108,6 +108,18 @@ def test_a_discount_shows_under_another_id_too() -> None:
     ]
 
 
+def test_a_line_that_is_paused_is_not_in_the_ledger_of_the_day() -> None:
+    """Paused from 10 March and charged no longer, both sides have nothing; charged all the same, it is not sold."""
+    paused = line(pauses=((date(2026, 3, 10), None),))
+    assert compare([paused], [])[0].is_agreed
+    [charged] = compare([paused], [charge()])
+    assert told([charged]) == [("missing_in_ledger", "nothing_sold", 120_000, (2,), ())]
+    back = line(pauses=((date(2026, 3, 10), date(2026, 5, 1)),))
+    assert compare([back], [charge()])[0].is_agreed
+    [late] = compare([line(pauses=((date(2026, 3, 10), date(2026, 6, 10)),))], [charge()])
+    assert told([late]) == [("timing", "other_day", 120_000, (), (1,))]  # paid again from 10 June on
+
+
 def test_unexplained_is_gross() -> None:
     lines = [line(), line(key=2, product=2)]
     [position] = compare(lines, [charge(minor=9_000), charge(row=3, product=2, minor=11_000)])

@@ -10,12 +10,14 @@ from sqlalchemy import Engine, func, select
 from app.db import reading, transaction
 from app.domain.money import Money
 from app.errors import Invalid
+from app.models.ledger import ContractPause
 from app.models.reconciliation import Reconciliation, ReconciliationDifference
 from app.queries.known import last_recorded_at
 from app.queries.reconciliation import Difference, count_changes_since, find_run, list_differences, unexplained_of
 from app.services.changes import recording
 from app.services.reconciliation import Made, override_difference
 from app.services.reconciliation_export import Files
+from app.services.versions import record_versions
 from jobs.reconcile import Asked, reconcile_billing, reconcile_crm
 from tests.billed_company import ACCOUNTS, AS_OF, Books, charge, deal
 
@@ -215,6 +217,21 @@ def test_what_changed_since_is_counted_so_that_it_is_reconciled_again(engine: En
 def changes_since(engine: Engine, run_id: int) -> int:
     with reading(engine) as session:
         return count_changes_since(session, find_run(session, run_id), known_at=LATER_THAN_ALL)
+
+
+def test_a_pause_that_is_on_record_is_not_in_the_ledgers_side(engine: Engine, tmp_path: Path) -> None:
+    books = Books()
+    books.charges[7] = []
+    files = books.record(engine, tmp_path)
+    run_id = reconcile_billing(engine, files, asked=ASKED)
+    [found] = found_in(engine, run_id)
+    assert found.parts[0].check == "nothing_billed"
+    pause = {"system": "our_crm", "external_id": "P-1", "account_id": found.account_id, "available_at": LATER}
+    days = {"contract_line_id": found.parts[0].lines[0].id, "pauses_on": AS_OF.replace(month=3), "resumes_on": None}
+    with transaction(engine) as session, recording(session, "test") as change:
+        record_versions(session, change, table=ContractPause, key=["system", "external_id"], rows=[pause | days])
+    assert changes_since(engine, run_id) == 1
+    assert found_in(engine, reconcile_billing(engine, files, asked=ASKED)) == []
 
 
 HOSTILE: dict[str, tuple[dict[str, str], str]] = {

@@ -18,10 +18,12 @@ ROLES_EXPLAINED: Words = {
 SCOPES: Words = {
     "accounts:read": _l("Read accounts: health, use, retention"),
     "notes:read": _l("Read what people wrote of an account, and who its contacts are"),
-    "health:write": _l("Set the health of an account by hand, and give its pulse"),
+    "health:write": _l(
+        "Set the health of an account by hand, give its pulse, and say what became of promises and onboarding"
+    ),
     "ltv:read": _l("Read lifetime value and the margin it rests on"),
     "finance:read": _l("Read revenue and lifetime value"),
-    "finance:write": _l("Record what winning accounts costs, and reconcile other books with the ledger"),
+    "finance:write": _l("Record what winning accounts costs, reconcile other books with the ledger, and close months"),
     "opportunities:read": _l("Read expansion opportunities"),
     "opportunities:write": _l("Accept, reject and snooze expansion opportunities"),
     "ingest:write": _l("Send usage events, and nothing else"),
@@ -39,8 +41,10 @@ ACTS: Words = {
     "expansion_": _l("Expansion opportunities"),
     "health_": _l("Health set by hand"),
     "pulse.": _l("Pulses"),
+    "promise.": _l("Promises"),
     "feed.": _l("Feeds"),
     "reconciliation": _l("Reconciliations"),
+    "period.": _l("Closed months"),
     "work_item.": _l("Work that was set aside"),
     "secrets.": _l("Encrypted secrets"),
 }
@@ -77,9 +81,11 @@ ACTIONS: Words = {
     "health_trial.made": _l("tried weights of health out"),
     "health_trial.published": _l("published weights of health"),
     "pulse.given": _l("gave an account's pulse"),
+    "promise.moved": _l("said what became of a promise"),
     "feed.expected": _l("changed when a feed is expected"),
     "reconciliation.made": _l("held other books against the ledger"),
     "reconciliation.overridden": _l("let a difference stand"),
+    "period.closed": _l("closed a month"),
     "work_item.retried": _l("had work tried again"),
 }
 ACTORS: Words = {"command": _l("the tenure command"), "night": _l("the night"), "nobody": _l("nobody who is known")}

@@ -68,10 +68,11 @@ NEEDS: dict[str, set[str]] = {
         *("api.list_ltv", "api.show_ltv_summary", "api.show_new_ltv", "api.show_arr", "api.show_bookings"),
         *("api.show_acquisition", "api.list_acquisition_costs", "web.ltv"),
         *("api.list_reconciliations", "api.show_reconciliation"),
+        *("api.list_periods", "api.show_period", "api.show_current_period", "api.show_restatements"),
     },
     "finance:write": {
         *("api.record_acquisition_cost", "web.record_cost"),
-        *("api.make_reconciliation", "api.override_reconciliation"),
+        *("api.make_reconciliation", "api.override_reconciliation", "api.close_period"),
     },
     "opportunities:read": {
         *("web.expansion", "web.expansion_csv", "web.opportunity"),

@@ -14,6 +14,7 @@ from flask.typing import ResponseReturnValue
 from marshmallow import Schema
 
 from app.api.idempotency import answer_once
+from app.api.media import JSON
 from app.api.tables import asked_form, send_table
 from app.auth import PUBLIC, public, requires
 from app.errors import Invalid
@@ -113,6 +114,8 @@ class Endpoint:
             name = "-".join([*self.path.strip("/").split("/"), *(str(day) for day in moment[:1] if day)])
             rows = ([*row, *moment] for row in reply.rows)
             response = send_table(form, (self.csv_columns, rows), name=name, meta=reply.body.get("meta", {}))
+        elif isinstance(reply.body, bytes):  # a document that was stored: as it is, to the byte
+            response = Response(reply.body, mimetype=JSON)
         else:
             response = jsonify(self.answer.dump(reply.body) if self.answer else reply.body)
         if self.csv_header is not None:

@@ -141,6 +141,6 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.method != "GET":
         errors += [409]
         errors += [403, 413] if endpoint.scope == PUBLIC else []  # a body that is signed
-    if endpoint.path.startswith("/revenue/"):
+    if endpoint.path.startswith(("/revenue/", "/periods/")):
         errors += [409, 413]
     return responses | {str(status): str(status) for status in sorted(set(errors))}

@@ -6,7 +6,21 @@ import sys
 
 import click
 
-from app.cli import access, company, crm, data, feeds, model, receiver, reconcile, secrets, serving, webhooks, worker
+from app.cli import (
+    access,
+    company,
+    crm,
+    data,
+    feeds,
+    model,
+    period,
+    receiver,
+    reconcile,
+    secrets,
+    serving,
+    webhooks,
+    worker,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,6 +45,7 @@ for command in (
     data.import_,
     data.nightly,
     reconcile.reconcile,
+    period.period,
     model.model,
     worker.worker,
     crm.crm,

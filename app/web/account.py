@@ -27,6 +27,7 @@ from app.web.lists import Figure
 from app.web.ltv import describe_ltv
 from app.web.moment import Moment, advise, describe_freshness, load_moment
 from app.web.onboarding import describe_plan
+from app.web.promises import describe_promises
 from app.web.pulse import describe_pulses
 from app.web.retention import describe_retention
 from app.web.texts import gettext as _
@@ -69,6 +70,7 @@ def render_account(account_id: int, *, problem: str = "") -> str:
         health=describe_health(score, leave=leave, moment=moment),
         by_hand=describe_by_hand(detail.row, overrides, moment=moment),
         pulse=describe_pulses(account_id, moment=moment),
+        promised=describe_promises(account_id, moment=moment),
         change=describe_change(account_id, moment=moment),
         retention=describe_retention(score, segment=detail.row.segment),
         ltv=describe_ltv(score) if may("ltv:read") else None,

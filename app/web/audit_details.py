@@ -10,6 +10,7 @@ from app.services.history import ALWAYS
 from app.web.access_words import ROLES, SCOPES
 from app.web.expansion_words import REASONS, STATES
 from app.web.formats import NONE, show_day
+from app.web.promises import STATES as PROMISED
 from app.web.texts import gettext as _
 from app.web.texts import lazy_gettext as _l
 from app.web.webhook_rows import DISABLED, TYPES
@@ -41,8 +42,8 @@ NAMES: Words = {
 }
 VALUES: Mapping[str, Words] = {
     "role": ROLES,
-    "from": {**ROLES, **STATES},
-    "to": {**ROLES, **STATES},
+    "from": {**ROLES, **STATES, **PROMISED},
+    "to": {**ROLES, **STATES, **PROMISED},
     "reason": {**REASONS, **DISABLED},
     "scopes": SCOPES,
     "types": TYPES,

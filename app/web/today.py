@@ -45,6 +45,7 @@ from app.web.leaving import leaving_words, notice_words
 from app.web.lists import Figure
 from app.web.moment import Moment, advise, describe_freshness, load_moment
 from app.web.opportunities import Row, describe_row, show_worths
+from app.web.promises import describe_overdue
 from app.web.texts import gettext as _
 from app.web.texts import lazy_gettext as _l
 from app.web.texts import ngettext
@@ -128,6 +129,7 @@ def show_today() -> ResponseReturnValue:
         in_grace=[_describe_needy(row, csms[row.id], leave=None, moment=moment) for row in in_grace],
         changes=[_describe_change(each, moment) for each in overnight.largest] if overnight else [],
         changes_text=_overnight_text(overnight, moment) if overnight else "",
+        overdue=describe_overdue(people.ids, moment=moment),
         ready=ready,
         can_snooze=may("opportunities:write"),
         nothing=_say_what_to_do(moment) if not needy and not in_grace else "",

@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, select, true
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from app.domain.contracts import (
@@ -128,10 +128,14 @@ def load_recurring_lines(
     return _by_account(rows, notices, grace_days=grace_days)
 
 
-def load_arr_lines(session: Session, *, known_at: datetime, grace_days: int | Grace) -> dict[int, list[RecurringLine]]:
+def load_arr_lines(
+    session: Session, *, known_at: datetime, grace_days: int | Grace, between: Between | None = None
+) -> dict[int, list[RecurringLine]]:
     """The recurring lines that ARR consists of, by account: the paid ones, and the discounts sold as lines."""
-    rows = load_line_rows(session, known_at, is_wanted=true(), with_discounts=True)
-    return _by_account(rows, load_notices(session, known_at, is_wanted=true()), grace_days=grace_days)
+    wanted = partial(of_accounts, between=between)
+    rows = load_line_rows(session, known_at, is_wanted=wanted(ContractLineVersion.account_id), with_discounts=True)
+    notices = load_notices(session, known_at, is_wanted=wanted(NoticeRow.account_id))
+    return _by_account(rows, notices, grace_days=grace_days)
 
 
 def _by_account(

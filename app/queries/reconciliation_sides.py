@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from app.domain.contracts import LineKind
+from app.domain.contracts import Grace, LineKind
 from app.domain.reconciliation import Position
 from app.domain.reconciliation_billing import Charge, LedgerLine, Moment, Sides
 from app.domain.reconciliation_checks import compare_account, compare_stranger, rows_under_another_id
@@ -25,10 +25,11 @@ from app.models.contracts import Contract, ContractLine, ContractLineVersion
 from app.models.deals import Deal, DealVersion
 from app.models.ledger import ContractPause
 from app.models.products import Product, ProductExternalId, ProductVersion
-from app.queries.contract_lines import RecurringLine, load_recurring_lines
+from app.queries.contract_lines import RecurringLine, load_arr_lines
 from app.queries.facts import Known
 from app.queries.fx import load_rates
 from app.queries.known import Between, in_force, of_accounts, valid_on
+from app.queries.ledger import load_rules
 from app.queries.reconciliation_names import IdsOf, name_customers
 from integrations.files.charges import BilledCharge, ChargeBook
 
@@ -52,10 +53,11 @@ def compare_billing(session: Session, export: Export, *, known: Known, window_da
     """
     name_customers(session, export.book, known=known, ids=export.ids)
     moment = Moment(known.as_of, window_days, load_rates(session, known_at=known.known_at))
+    grace = load_rules(session, known.known_at).grace
     products = _load_products(session, known, system=export.ids.system)
     elsewhere: set[int] = set()
     for between in _chunks(session):
-        lines = _lines(session, known, between=between)
+        lines = _lines(session, known, between=between, grace=grace)
         charges = _charges(export.book, moment, between=between, lines=lines, products=products)
         for account in sorted({*lines, *charges}):
             sides = Sides(lines.get(account, ()), charges.get(account, ()))
@@ -89,12 +91,10 @@ def _chunks(session: Session) -> Iterator[Between]:
 # --- The ledger ---
 
 
-def _lines(session: Session, known: Known, *, between: Between) -> dict[int, list[LedgerLine]]:
+def _lines(session: Session, known: Known, *, between: Between, grace: Grace) -> dict[int, list[LedgerLine]]:
     """All contract lines of the accounts, recurring or not."""
     line = ContractLineVersion
-    recurring = load_recurring_lines(
-        session, known_at=known.known_at, grace_days=known.settings.grace_days, between=between
-    )
+    recurring = load_arr_lines(session, known_at=known.known_at, grace_days=grace, between=between)
     lives = {each.version_id: each for own in recurring.values() for each in own}
     rows = session.execute(
         select(

@@ -219,6 +219,16 @@ def changes_since(engine: Engine, run_id: int) -> int:
         return count_changes_since(session, find_run(session, run_id), known_at=LATER_THAN_ALL)
 
 
+def test_a_discount_that_was_sold_as_a_line_below_zero_is_in_the_ledgers_side(engine: Engine, tmp_path: Path) -> None:
+    """Account 7 pays 1,284 less 84 a year; it is charged 100 a month, and account 8 with the same rebate all of it."""
+    books = Books()
+    for number in (7, 8):
+        books.deals[number].append(deal(number, key="2", amount="-84"))
+    books.charges[7] = [charge(7, amount="100")]
+    run_id = reconcile_billing(engine, books.record(engine, tmp_path), asked=ASKED)
+    assert told(found_in(engine, run_id)) == {8: ("USD", 121_200, 129_600, [("discount", "credit", 8_400)])}
+
+
 def test_a_pause_that_is_on_record_is_not_in_the_ledgers_side(engine: Engine, tmp_path: Path) -> None:
     books = Books()
     books.charges[7] = []

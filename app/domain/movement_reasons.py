@@ -2,9 +2,8 @@
 
 from decimal import Decimal
 from enum import StrEnum
-from fractions import Fraction
 
-HALF = Fraction(1, 2)
+from app.domain.money import divide_half_even
 
 
 class Reason(StrEnum):
@@ -30,9 +29,11 @@ def reasons_of_difference(
         return []
     if old_quantity == new_quantity or old_quantity <= 0 or new_quantity <= 0:
         return [(Reason.PRICE, difference)] if difference else []
-    ratio = Fraction(new_quantity) / Fraction(old_quantity)
-    seats = round(old_minor * ratio) - old_minor
+    bought, of = new_quantity.as_integer_ratio()
+    times, per = old_quantity.as_integer_ratio()
+    bought, of = bought * per, of * times  # the new quantity is `bought` / `of` of the old one
+    seats = divide_half_even(old_minor * bought, of) - old_minor
     rest = difference - seats
-    if abs(new_minor - old_minor * ratio) <= (ratio + 1) * HALF:
+    if 2 * abs(new_minor * of - old_minor * bought) <= bought + of:
         seats, rest = difference, 0
     return [(reason, amount) for reason, amount in ((Reason.SEATS, seats), (Reason.PRICE, rest)) if amount]

@@ -243,8 +243,10 @@ class _Books:
         net: dict[str, int] = defaultdict(int)
         for step in steps:
             net[step.line.currency] += step.amount_minor
-        stayed = self._stayed(account, steps)
-        for step, leaving in _pairs(steps):
+        pairs = list(_pairs(steps))
+        is_alone = any(leaving is None for _, leaving in pairs)
+        stayed = self._stayed(account, steps) if is_alone else set()
+        for step, leaving in pairs:
             category = Category.EXPANSION if net[step.line.currency] >= 0 else Category.CONTRACTION
             for reason, amount in _parts(step, leaving, steps=steps, stayed=stayed):
                 yield _movement(account, step, leaving=leaving, day=day, what=(category, reason, amount))
@@ -257,7 +259,7 @@ class _Books:
         return category
 
     def _has_something(self, account: int) -> bool:
-        return any(amount > 0 for amount in self._held[account].values())
+        return max(self._held[account].values(), default=0) > 0
 
     def _stayed(self, account: int, steps: Sequence[_Step]) -> set[int]:
         """The products that the account has after the day's steps, of those that it had before."""

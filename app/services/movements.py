@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.movements import Movement
 from app.models.accounts import Account, AccountVersion
-from app.models.contracts import ChurnNotice, Contract, ContractLine, ContractLineVersion, ContractVersion
+from app.models.contracts import ChurnNotice, Contract, ContractLineVersion, ContractVersion
 from app.models.deals import DealVersion
 from app.models.ledger import ContractPause
 from app.models.ledger import Movement as Row
@@ -45,13 +45,10 @@ def find_touched_accounts(session: Session, change: Change) -> list[int]:
         for column in (AccountVersion.account_id, AccountVersion.merged_into_id)
     ]
     standing = ContractLineVersion.superseded_change_id.is_(None)
-    parts.append(  # a deal whose stage became another
-        select(ContractLineVersion.account_id)
-        .join(ContractLine, ContractLine.id == ContractLineVersion.contract_line_id)
-        .join(Contract, Contract.id == ContractLine.contract_id)
-        .join(DealVersion, DealVersion.deal_id == Contract.deal_id)
-        .where(DealVersion.superseded_change_id == change.id, standing)
-    )
+    restaged = select(Contract.id).join(DealVersion, DealVersion.deal_id == Contract.deal_id)
+    restaged = restaged.where(DealVersion.superseded_change_id == change.id)  # a deal whose stage became another
+    parts.append(select(ContractVersion.account_id).where(ContractVersion.contract_id.in_(restaged)))
+    standing = ContractLineVersion.superseded_change_id.is_(None)
     touched = set(session.scalars(union(*parts)))
     if _is_grace_touched(session, change):
         touched |= set(session.scalars(select(ContractLineVersion.account_id).distinct().where(standing)))

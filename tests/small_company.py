@@ -222,6 +222,7 @@ def _write_line(session: Session, change: Change, *, key: int, line: Line) -> No
             quantity=Decimal(1),
             starts_on=starts_on,
             ends_on=ends_on,
+            agreed_ends_on=ends_on,
             term_months=term,
             amount=str(amount),
             amount_minor=amount,

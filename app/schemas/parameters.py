@@ -136,3 +136,23 @@ class ArrParameters(RevenueParameters):
         for name in {"currency", "fx"} & set(data):
             if data["group_by"] == "currency" and data[name] != "none":
                 raise ValidationError("By currency each stands for itself; leave this out.", name)
+
+
+class RenewalLineParameters(Schema):
+    period = fields.String(
+        validate=validate.Length(1, 20),
+        metadata=said("2026, 2026-Q1 or 2026-03, in which they are due; the fiscal year of as_of, if left out"),
+    )
+    as_of = Day(metadata=said("today, if left out: what is still open then"))
+    known_at = Instant(
+        metadata=said("ISO 8601 with zone; now, if left out; an earlier instant gives the books as then")
+    )
+    currency = fields.String(validate=check_currency, metadata=said("the reporting currency, if left out"))
+    format = form()
+
+
+class RenewalParameters(RenewalLineParameters):
+    grain = fields.String(validate=one_of("month", "quarter", "year"))
+    group_by = fields.String(
+        load_default="all", validate=one_of("all", "segment", "channel", "plan", "product", "account")
+    )

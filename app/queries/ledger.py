@@ -64,10 +64,10 @@ class Rules:
 
 
 def load_rules(session: Session, known_at: datetime | None) -> Rules:
-    return Rules(known_at, _load_grace(session, known_at), _load_merges(session, known_at))
+    return Rules(known_at, load_grace(session, known_at), _load_merges(session, known_at))
 
 
-def _load_grace(session: Session, known_at: datetime | None) -> Grace:
+def load_grace(session: Session, known_at: datetime | None) -> Grace:
     """The setting in force on the day of the lapse."""
     version = SettingVersion
     rows = session.execute(
@@ -95,7 +95,7 @@ def _load_merges(session: Session, known_at: datetime | None) -> dict[int, Merge
     merges: dict[int, Merge] = {}
     for account_id, kept_id, change_id, recorded_at in rows:
         earlier = merges.get(account_id)
-        if earlier is None or earlier.kept_id != kept_id:
+        if kept_id is not None and (earlier is None or earlier.kept_id != kept_id):
             # A change that is not stamped yet has no day; who works out movements stamps it first.
             merged_on = recorded_at.astimezone(zone).date() if recorded_at else date.max
             merges[account_id] = Merge(account_id, kept_id, change_id, merged_on)

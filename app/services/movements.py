@@ -68,10 +68,12 @@ def _is_grace_touched(session: Session, change: Change) -> bool:
 def _products_of_other_family(session: Session, change: Change) -> list[int]:
     version = ProductVersion
     columns = (version.product_id, version.family, version.valid_from, version.valid_to)
-    before = {tuple(row) for row in session.execute(select(*columns).where(version.superseded_change_id == change.id))}
+    replaced = session.execute(select(*columns).where(version.superseded_change_id == change.id))
+    before = {(row.product_id, row.family, row.valid_from, row.valid_to) for row in replaced}
     if not before:
         return []
-    after = {tuple(row) for row in session.execute(select(*columns).where(version.change_id == change.id))}
+    recorded = session.execute(select(*columns).where(version.change_id == change.id))
+    after = {(row.product_id, row.family, row.valid_from, row.valid_to) for row in recorded}
     return sorted({row[0] for row in before ^ after} & {row[0] for row in before})
 
 

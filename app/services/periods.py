@@ -81,7 +81,7 @@ def _refuse_unfinished(period: Period, *, known: Known, now: datetime) -> None:
 
 
 def _refuse_out_of_order(session: Session, period: Period) -> None:
-    """Months are closed one after the other; the first may be any, and books begin with it."""
+    """Months are closed one after the other; books begin with the first."""
     own = find_closed(session, period)
     if own is not None:
         said = f"{period.name} was closed on {own.closed_at:%Y-%m-%d} by {own.closed_by}"
@@ -98,6 +98,9 @@ def _refuse_out_of_order(session: Session, period: Period) -> None:
 
 
 def _refuse_before_books(session: Session, period: Period, *, known: Known) -> None:
+    """The first month may be any that something had happened by; what follows it is closed even if all was undone."""
+    if list_closed(session):
+        return
     first_on = first_fact_on(session, known_at=known.known_at)
     if first_on is None:
         raise Conflict("Nothing has been recorded yet: there are no books to close.")

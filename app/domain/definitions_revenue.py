@@ -101,11 +101,11 @@ REVENUE_DEFINITIONS = (
         id="renewal_rate@1",
         name="Renewal rate",
         unit="ratio",
-        formula="sum of min(renewed, due) / (sum of due - sum of what is still open), over the renewals due in the period",
+        formula="sum of min(renewed, due) / (sum of due - sum of open), over the renewals due in the period",
         words="Of the yearly worth of the terms that ended in the period, what was renewed, each at most what was due. "
-        "Another denominator than that of grr@1: a term that does not end is not due. What is not decided by as_of, its "
-        "term or grace not being over, is open and left out. A line until notice is due term by term, one that goes on "
-        "month by month never. Undefined where nothing is decided.",
+        "Another denominator than that of grr@1: a term that does not end is not due. What is not decided by as_of is "
+        "open and left out: the term or its grace is not over. A line until notice is due term by term, one "
+        "that goes on by the month never. Undefined where nothing is decided.",
         parameters={
             "as_of": "the day by which it is decided",
             "known_at": _WINDOW["known_at"],

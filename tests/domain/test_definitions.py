@@ -36,7 +36,7 @@ PUBLISHED = {
     "grr_aggregate@1": "b4af9ef26fc102bd",
     "logo_retention@1": "6344fde77858bdee",
     "movements_net@1": "94dd735ee0a1556f",
-    "renewal_rate@1": "d2392b98a6f29b6c",
+    "renewal_rate@1": "00e68dcbbef5136d",
     "quick_ratio@1": "ce943f75c8b876c5",
     "carr@1": "417a96978ddc31b5",
     "annual_churn@1": "ae4ba9cdc2dec6ce",

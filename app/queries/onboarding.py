@@ -26,6 +26,9 @@ class StepState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
+    """`id` is that of the version that stands."""
+
+    id: int
     name: str
     owner: str | None
     due_on: date
@@ -58,9 +61,25 @@ def load_onboarding_plans(session: Session, account_id: int, *, known_at: dateti
     return tuple(Plan(plan.template, plan.started_on, tuple(steps[plan.id])) for plan in plans if steps[plan.id])
 
 
+def find_account_of_step(session: Session, step_id: int) -> int | None:
+    """The account of a plan, by the id of any version of one of its steps; None: there is none."""
+    return session.scalar(
+        select(OnboardingPlan.account_id)
+        .join(Milestone, Milestone.plan_id == OnboardingPlan.id)
+        .where(Milestone.id == step_id)
+    )
+
+
 def _milestones(session: Session, plan_ids: Sequence[int], *, known_at: datetime) -> Sequence[AnyRow]:
     return session.execute(
-        select(Milestone.plan_id, Milestone.name, Milestone.due_on, Milestone.done_on, Person.name.label("owner"))
+        select(
+            Milestone.id,
+            Milestone.plan_id,
+            Milestone.name,
+            Milestone.due_on,
+            Milestone.done_on,
+            Person.name.label("owner"),
+        )
         .join(Person, Person.id == Milestone.owner_id, isouter=True)
         .where(Milestone.plan_id.in_(plan_ids), in_force(Milestone, known_at))
         .order_by(Milestone.plan_id, Milestone.position)
@@ -74,4 +93,4 @@ def _step(row: AnyRow, as_of: date) -> Step:
         state = StepState.DONE_LATE if days_late else StepState.DONE
     else:
         state = StepState.OVERDUE if days_late else StepState.UPCOMING
-    return Step(row.name, row.owner, row.due_on, done_on, state, days_late)
+    return Step(row.id, row.name, row.owner, row.due_on, done_on, state, days_late)

@@ -18,7 +18,7 @@ SCOPES = {
     "accounts:read": "accounts, their health, their use and their retention",
     "notes:read": "what people wrote of an account, and the names of its contacts",
     "ltv:read": "the lifetime value of accounts, and the margin that it rests on",
-    "health:write": "setting an account's health by hand, giving its pulse, saying what became of promises and onboarding",
+    "health:write": "setting an account's health by hand, giving its pulse, and what became of promises and onboarding",
     "finance:read": "revenue, and what ltv:read allows",
     "finance:write": "recording what winning accounts costs, holding other books against the ledger, closing months",
     "opportunities:read": "expansion opportunities",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from app.auth import may
 from app.queries.onboarding import Plan, Step, StepState
 from app.web.formats import show_day
 from app.web.texts import gettext as _
@@ -11,10 +12,13 @@ from app.web.words import STEP_STATES, word
 
 @dataclass(frozen=True, slots=True)
 class StepRow:
+    id: int
     name: str
     about: str
     state: str
     word: str
+    is_done: bool
+    can_mark: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +52,4 @@ def _describe_step(step: Step) -> StepRow:
     if step.state in (StepState.OVERDUE, StepState.DONE_LATE):
         late = ngettext("%(num)s day", "%(num)s days", step.days_late)
         state = f"{state} · {late}"
-    return StepRow(step.name, about, step.state.value, state)
+    return StepRow(step.id, step.name, about, step.state.value, state, step.done_on is not None, may("health:write"))

@@ -18,6 +18,7 @@ SETTINGS_PAGES: tuple[tuple[LazyString, tuple[str, ...]], ...] = (
         _l("Health weights"),
         ("web.health_weights", "web.try_health_weights", "web.health_trial", "web.publish_health_weights"),
     ),
+    (_l("Onboarding templates"), ("web.onboarding_templates", "web.write_onboarding_template")),
     (_l("Audit"), ("web.settings_audit",)),
 )
 

@@ -6,6 +6,7 @@ from app.web import (
     settings_account,
     settings_audit,
     settings_nav,
+    settings_onboarding,
     settings_tokens,
     settings_users,
 )
@@ -31,6 +32,8 @@ ROUTES = (
         health_trial.publish_health_weights,
         ("POST",),
     ),
+    ("/settings/onboarding", "onboarding_templates", settings_onboarding.show_templates, ("GET",)),
+    ("/settings/onboarding", "write_onboarding_template", settings_onboarding.write, ("POST",)),
     ("/settings/audit", "settings_audit", settings_audit.show_audit, ("GET",)),
     ("/settings/audit.csv", "settings_audit_csv", settings_audit.download_audit, ("GET",)),
 )

@@ -13,7 +13,8 @@ from app.db import reading
 from app.models.audit import AuditEntry
 from app.models.crm import CrmConnection
 from tests.databases import everything
-from tests.integrations.crm.hubspot.fake import TOKEN, FakeHubspot, PromptHubspot, serving
+from tests.integrations.crm.hubspot.fake import TOKEN, FakeHubspot, serving
+from tests.integrations.crm.hubspot_stage import PromptHubspot
 from tests.jobs.crm_world import open_world
 
 

@@ -52,6 +52,7 @@ class Known:
     as_of: date
     known_at: datetime
     settings: CompanySettings
+    stale_feeds: tuple[str, ...] = ()  # now; none where an instant of knowledge was asked for
 
     @property
     def zone(self) -> ZoneInfo:

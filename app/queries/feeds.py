@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from app.models.feeds import Feed, Incident
@@ -33,6 +33,22 @@ class FeedIncident:
     name: str
     opened_at: datetime
     closed_at: datetime | None
+
+
+_IS_SILENT = exists().where(Incident.feed_id == Feed.id, Incident.closed_at.is_(None))
+STALE = (
+    select(func.aggregate_strings(Feed.name, "\n"))
+    .where(or_((Feed.kind == "sync") & Feed.last_error.is_not(None), _IS_SILENT))
+    .scalar_subquery()
+    .label("stale")
+)
+"""The names of the CRMs that cannot be read and of the feeds that fell silent, as one text: figures rest on them. To be
+read along with what rests on them, so that it costs no statement of its own."""
+
+
+def split_names(stale: str | None) -> tuple[str, ...]:
+    """What STALE gives, as names in their order."""
+    return tuple(sorted(set(stale.split("\n")))) if stale else ()
 
 
 OF_FEED = tuple(getattr(Feed, name) for name in FeedState.__dataclass_fields__ if name != "silent_since")

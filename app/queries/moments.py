@@ -1,6 +1,6 @@
 """The moment a question about the books is of."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -12,6 +12,7 @@ from app.models.scores import ModelRun, PublishedRun
 from app.models.settings import SettingVersion
 from app.models.versions import Change
 from app.queries.facts import Known
+from app.queries.feeds import STALE, split_names
 from app.queries.known import in_force, valid_on
 from app.queries.runs import CHURN, RUN_COLUMNS, Run
 from app.queries.settings import NAMES, CompanySettings, decode_settings
@@ -33,14 +34,14 @@ def load_moment(session: Session, *, as_of: date | None, known_at: datetime | No
         valid_on(SettingVersion, day),
     )
     rows = session.execute(
-        select(last.c.at, SettingVersion.name, SettingVersion.value).outerjoin(SettingVersion, valid)
+        select(last.c.at, SettingVersion.name, SettingVersion.value, STALE).outerjoin(SettingVersion, valid)
     )
     found = rows.all()
-    settings = decode_settings((name, value) for _, name, value in found if name is not None)
+    settings = decode_settings((row.name, row.value) for row in found if row.name is not None)
     recorded_at = found[0].at
     instant = min(known_at or recorded_at, recorded_at) if recorded_at else known_at or now
-    known = Known(day, instant, settings)
-    return known if as_of else Known(now.astimezone(known.zone).date(), instant, settings)
+    known = Known(day, instant, settings, () if known_at else split_names(found[0].stale))
+    return known if as_of else replace(known, as_of=now.astimezone(known.zone).date())
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,4 +73,6 @@ def load_standing(session: Session, *, now: datetime, run_id: int | None = None)
     """The run and the company's day, with one statement."""
     zone, *run = session.execute(STANDING, {"day": now.date(), "run_id": run_id}).one()
     today = now.astimezone(ZoneInfo(zone or CompanySettings().reporting_timezone)).date()
-    return Standing(Run(*run) if run[0] is not None else None, today)
+    if run[0] is None:
+        return Standing(None, today)
+    return Standing(Run(*run) if run_id is None else replace(Run(*run), stale=None), today)

@@ -1,6 +1,6 @@
 """The published run: what it rests on, and whether the service can answer at all."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.errors import NotReady
 from app.migrate import is_current
 from app.models.scores import ModelRun, PublishedRun
+from app.queries.feeds import STALE, split_names
 
 CHURN = "churn"
 NOT_PUBLISHED = "Nothing has been computed yet: import deals, then run `tenure nightly`."
@@ -31,6 +32,11 @@ class Run:
     currency: str
     sha256: str
     compared_with_id: int | None
+    stale: str | None = None  # feeds that are stale now; of a run that was asked for by its id: none
+
+    @property
+    def stale_feeds(self) -> tuple[str, ...]:
+        return split_names(self.stale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,7 @@ class Readiness:
     has_run: bool
 
 
-RUN_COLUMNS = tuple(getattr(ModelRun, name) for name in Run.__dataclass_fields__)
+RUN_COLUMNS = (*(getattr(ModelRun, name) for name in Run.__dataclass_fields__ if name != "stale"), STALE)
 ONE_RUN = select(*RUN_COLUMNS).where(ModelRun.id == bindparam("run_id"), ModelRun.kind == CHURN)
 PUBLISHED = (
     select(*RUN_COLUMNS).join(PublishedRun, PublishedRun.run_id == ModelRun.id).where(PublishedRun.kind == CHURN)
@@ -51,7 +57,9 @@ def find_run(session: Session, *, run_id: int | None = None) -> Run | None:
     """The published run, or the one with this id; None where there is none."""
     rows = session.execute(PUBLISHED) if run_id is None else session.execute(ONE_RUN, {"run_id": run_id})
     row = rows.one_or_none()
-    return None if row is None else Run(*row)
+    if row is None:
+        return None
+    return Run(*row) if run_id is None else replace(Run(*row), stale=None)
 
 
 def load_run(session: Session) -> Run:

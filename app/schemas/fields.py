@@ -80,6 +80,13 @@ class Freshness(Schema):
 
     facts_recorded_at = Instant(metadata={"description": "the last fact that the figures rest on was recorded then"})
     scored_at = Instant(allow_none=True, metadata={"description": "when the model run was made, if one was used"})
+    stale_feeds = fields.List(
+        fields.String(),
+        metadata={
+            "description": "CRMs that cannot be read just now, and feeds that fell silent: the figures are those of "
+            "before. Empty where `known_at` or a run was asked for"
+        },
+    )
 
 
 class Meta(Schema):

@@ -43,6 +43,7 @@ class Freshness:
     known_at: str
     run_id: int
     definition: str
+    stale: str = ""  # the feeds that bring nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ def describe_freshness(moment: Moment) -> Freshness | None:
     if run is None:
         return None
     known_at = show_instant(run.known_at, moment.settings.reporting_timezone)
-    return Freshness(show_day(run.as_of), known_at, run.id, run.definition)
+    stale = _(", ").join(run.stale_feeds)
+    return Freshness(show_day(run.as_of), known_at, run.id, run.definition, stale)
 
 
 def advise(moment: Moment) -> Advice | None:

@@ -66,7 +66,11 @@ def test_an_answer_says_what_its_figures_rest_on(ask: Ask) -> None:
         "as_of": "2026-03-01",
         "known_at": "2026-02-28T20:00:00Z",
         "currency": "USD",
-        "freshness": {"facts_recorded_at": "2026-02-28T20:00:00Z", "scored_at": "2026-03-01T02:00:00Z"},
+        "freshness": {
+            "facts_recorded_at": "2026-02-28T20:00:00Z",
+            "scored_at": "2026-03-01T02:00:00Z",
+            "stale_feeds": [],
+        },
         "model_run_id": 1,
         "basis": "account",
         "basis_reason": "Learned from 9 churns.",

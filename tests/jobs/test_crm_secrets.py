@@ -25,6 +25,7 @@ from jobs.work import Work
 from tests.databases import everything
 from tests.installation import work_on
 from tests.integrations.crm.hubspot import fake as hubspot
+from tests.integrations.crm.hubspot_stage import PromptHubspot
 from tests.integrations.crm.salesforce import server as salesforce
 from tests.integrations.crm.salesforce.org import Org
 from tests.integrations.crm.salesforce.stage import SECRET as SALESFORCE_SECRET
@@ -71,7 +72,7 @@ class Crm:
 @contextmanager
 def opened(kind: str) -> Iterator[Crm]:
     if kind == "hubspot":
-        fake = hubspot.PromptHubspot()
+        fake = PromptHubspot()
         fake.is_rotating = True
         with hubspot.serving(fake) as url:
             yield Crm(kind, url, hubspot.SECRET, fake)

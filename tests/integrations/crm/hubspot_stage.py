@@ -56,6 +56,14 @@ def connect_to(
     return connect(transport, mapping_of(url, more), secret=told, now=lambda: fake.records.clock)
 
 
+class PromptHubspot(FakeHubspot):
+    """Its time goes by with each request: for clients that are not made to wait."""
+
+    def answer(self, *asked: Any) -> Any:
+        self.wait(1.0)
+        return super().answer(*asked)
+
+
 @dataclass
 class HubspotStage:
     fake: FakeHubspot

@@ -136,8 +136,7 @@ class FakeHubspot:
             self.refresh_token = f"{SECRET['refresh_token']}-{self.renewals}"
         token = f"access-s3cret-canary-{self.renewals}"
         self.tokens[token] = self.records.clock + timedelta(minutes=30)
-        told = {"access_token": token, "expires_in": 1800, "token_type": "bearer"}
-        return 200, told | {"refresh_token": self.refresh_token}
+        return 200, {"access_token": token, "refresh_token": self.refresh_token, "expires_in": 1800}
 
     def _route(  # noqa: C901, PLR0911, PLR0912  a table of endpoints
         self, method: str, path: str, query: dict[str, str], body: bytes
@@ -299,14 +298,6 @@ class FakeHubspot:
             results.append(result)
         told = self._complete(results)
         return (207, told | {"numErrors": len(errors), "errors": errors}) if errors else (200, told)
-
-
-class PromptHubspot(FakeHubspot):
-    """Its time goes by with each request: for clients that are not made to wait."""
-
-    def answer(self, *asked: Any) -> Any:
-        self.wait(1.0)
-        return super().answer(*asked)
 
 
 def _pipeline(id_: str, label: str, prefix: str) -> dict[str, Any]:

@@ -166,6 +166,14 @@ def _enter_line(
                 days[until].handed.append((line, old, line.owner(until)))
 
 
+def is_in_arr(life: LineLife, pauses: Sequence[Pause], *, day: date) -> bool:
+    """Whether the line's ARR counts on that day; `pauses` are its own."""
+    if not pauses:
+        return life.line.starts_on <= day and (life.leaves_on is None or day < life.leaves_on)
+    stays = _stays(life, sorted(pauses, key=attrgetter("pauses_on", "key")))
+    return any(entered[0] <= day and (left is None or day < left[0]) for entered, left in stays)
+
+
 _Edge = tuple[date, Pause | None]  # a day on which a line enters or leaves, and the pause that is why
 
 

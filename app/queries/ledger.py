@@ -162,6 +162,16 @@ def _load_pauses(session: Session, known_at: datetime | None, *, ids: Sequence[i
     return found
 
 
+def load_pauses_of_lines(session: Session, known_at: datetime) -> dict[int, list[Pause]]:
+    """All pauses, by line."""
+    row = ContractPause
+    statement = select(row.id, row.contract_line_id, row.pauses_on, row.resumes_on).where(in_force(row, known_at))
+    found: dict[int, list[Pause]] = defaultdict(list)
+    for key, line, pauses_on, resumes_on in session.execute(statement):
+        found[line].append(Pause(key, line, pauses_on, resumes_on))
+    return found
+
+
 def _load_earlier_owners(
     session: Session, by_account: Mapping[int, Sequence[Any]], *, rules: Rules
 ) -> dict[int, tuple[tuple[int, date], ...]]:

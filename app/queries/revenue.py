@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, String, and_, cast, func, join, literal, select
 from sqlalchemy.orm import Session
 
-from app.domain.contracts import line_state
 from app.domain.fx import MissingRate
 from app.domain.money import Money
+from app.domain.movements import is_in_arr
 from app.domain.periods import Grain, Period, parse_period, split_into_periods
 from app.domain.revenue import (
     Booking,
@@ -28,12 +28,12 @@ from app.models.accounts import AccountVersion
 from app.models.contracts import Contract, ContractLine, ContractLineVersion
 from app.models.deals import DealVersion
 from app.models.products import Product, ProductVersion
-from app.queries.arr import IN_ARR
-from app.queries.contract_lines import load_recurring_lines
+from app.queries.contract_lines import load_arr_lines
 from app.queries.facts import Known
 from app.queries.fx import load_rates
 from app.queries.groups import ALL, UNKNOWN
 from app.queries.known import in_force
+from app.queries.ledger import load_grace, load_pauses_of_lines
 from app.queries.line_groups import CURRENCY, LineGroups, valid_now
 
 MOST_ROWS = 250_000
@@ -117,14 +117,18 @@ def load_bookings(session: Session, question: BookingsQuestion, *, known: Known)
 
 
 def load_arr(session: Session, group_by: str, *, known: Known, fx: FxChoice = AS_USUAL) -> Revenue:
-    """ARR of the lines that are live or in grace on `known.as_of`, sorted by group and currency.
+    """ARR of the lines that are live or in grace on `known.as_of`, and not paused, sorted by group and currency.
+
+    What the movements up to that day sum to. Discounts sold as lines count.
 
     Raises TooLarge beyond 250,000 lines, and Conflict as `load_bookings` does.
     """
     if session.scalar(select(ContractLineVersion.id).offset(MOST_ROWS).limit(1)) is not None:
         raise TooLarge(f"There are more than {MOST_ROWS:,} lines; take the ARR of the published run from /ltv/summary.")
-    by_account = load_recurring_lines(session, known_at=known.known_at, grace_days=known.settings.grace_days)
-    lines = [line for own in by_account.values() for line in own if line_state(line.life, known.as_of) in IN_ARR]
+    by_account = load_arr_lines(session, known_at=known.known_at, grace_days=load_grace(session, known.known_at))
+    pauses = load_pauses_of_lines(session, known.known_at)
+    every = (line for own in by_account.values() for line in own)
+    lines = [line for line in every if is_in_arr(line.life, pauses.get(line.life.line.key, ()), day=known.as_of)]
     names = LineGroups(session, group_by, known=known)
     revenues = [
         LineRevenue(names.group_of(line), line.account_id, line.currency, line.booked_on, line.life) for line in lines

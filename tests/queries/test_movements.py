@@ -1,17 +1,25 @@
 """Questions about movements: pages, sums and ARR agree with each other, stored or worked out, on both databases."""
 
 from collections import Counter
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
-from app.db import reading
+from app.db import reading, transaction
 from app.domain.contracts import ONE_DAY
 from app.migrate import downgrade, migrate
+from app.models.contracts import ContractLineVersion
+from app.models.ledger import ContractPause
 from app.queries.contract_lines import load_arr_lines
+from app.queries.facts import Known
+from app.queries.known import last_recorded_at
 from app.queries.ledger import load_rules
 from app.queries.movements import MovementsAsked, StoredMovement, load_arr_by_account, load_movements, sum_movements
+from app.queries.revenue import load_arr
+from app.queries.settings import load_company_settings
+from app.services.changes import recording
+from app.services.versions import record_versions
 from tests.ledger_story import tell
 
 LAST = date(2027, 12, 31)
@@ -97,3 +105,43 @@ def test_days_are_inclusive_and_accounts_and_products_narrow(engine: Engine) -> 
         assert load_movements(session, own) == [
             each for each in every if (each.account_id, each.product_id) == (one.account_id, one.product_id)
         ]
+
+
+def test_arr_as_it_is_answered_is_what_the_movements_sum_to(engine: Engine) -> None:
+    """Discounts, pauses and the grace of the day included."""
+    known_at = tell(engine, 3, 40)[-1]
+    line_id = _pause_something(engine)
+    with reading(engine) as session:
+        known_at = last_recorded_at(session) or known_at
+        moved = load_movements(session, MovementsAsked(known_at, LAST))
+        assert {"pause", "resume"} <= {each.reason for each in moved if each.contract_line_id == line_id}
+        for days in range(0, 1200, 60):
+            known = Known(date(2024, 1, 1) + timedelta(days=days), known_at, load_company_settings(session))
+            answered = load_arr(session, "currency", known=known)
+            summed: Counter[str] = Counter()
+            for each in moved:
+                if each.moved_on <= known.as_of:
+                    summed[each.currency] += each.amount_minor
+            got = {each.total.amount.currency: each.total.amount.minor for each in answered.groups}
+            assert {code: n for code, n in got.items() if n} == {code: n for code, n in summed.items() if n}, days
+
+
+def _pause_something(engine: Engine) -> int:
+    """The longest line pauses for a month from the hundredth day on; which one."""
+    with transaction(engine) as session, recording(session, "pause") as change:
+        version = ContractLineVersion
+        wanted = version.superseded_change_id.is_(None), version.arr_minor > 0
+        lines = session.execute(select(version).where(*wanted)).scalars().all()
+        line = max(lines, key=lambda each: (each.ends_on or date.max) - each.starts_on)
+        pauses_on = line.starts_on + timedelta(days=20)
+        row = {
+            "system": "crm",
+            "external_id": "p1",
+            "account_id": line.account_id,
+            "contract_line_id": line.contract_line_id,
+            "pauses_on": pauses_on,
+            "resumes_on": pauses_on + timedelta(days=10),
+            "available_at": datetime(2026, 1, 1, tzinfo=UTC),
+        }
+        record_versions(session, change, table=ContractPause, key=["system", "external_id"], rows=[row])
+        return line.contract_line_id

@@ -44,7 +44,8 @@ ALLOWED: dict[str, set[str]] = {
 }
 
 PUBLIC = {
-    *("docs.show_docs", "docs.show_openapi", "docs.static", "api.list_definitions", "api.push_crm"),
+    *("docs.show_docs", "docs.show_openapi", "docs.static", "api.list_definitions", "api.show_definition"),
+    "api.push_crm",
     *("health.show_health", "health.show_readiness"),
     *("web.log_in", "web.preferences", "web.static", "web.answer_opportunity"),
 }
@@ -57,17 +58,19 @@ NEEDS: dict[str, set[str]] = {
         *("api.list_accounts", "api.show_account", "api.show_account_health", "api.show_account_retention"),
         *("api.show_retention", "api.show_current_model"),
         *("api.list_health_overrides", "api.judge_health_overrides", "api.list_pulses"),
+        "api.list_promises",
         *("api.list_health_trials", "api.show_health_trial", "web.health_weights", "web.health_trial"),
     },
     "health:write": {
         *("api.set_health_override", "api.end_health_override", "api.undo_health_override", "api.give_pulse"),
-        "web.say_health",
+        *("web.say_health", "api.move_promise"),
     },
     "ltv:read": {"api.show_account_ltv"},
     "finance:read": {
         *("api.list_ltv", "api.show_ltv_summary", "api.show_new_ltv", "api.show_arr", "api.show_bookings"),
         *("api.show_acquisition", "api.list_acquisition_costs", "web.ltv"),
         *("api.list_reconciliations", "api.show_reconciliation"),
+        *("api.show_renewals", "api.list_renewal_lines"),
         *("api.list_periods", "api.show_period", "api.show_current_period", "api.show_restatements"),
     },
     "finance:write": {

@@ -80,6 +80,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     signals.send_trainings,
     signals.send_invoices,
     models.list_definitions,
+    models.show_definition,
     models.show_current_model,
     users.list_users,
     users.make_user,

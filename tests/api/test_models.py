@@ -36,3 +36,14 @@ def test_every_figure_names_definitions_that_exist_and_its_moment(ask: Ask) -> N
         assert meta["currency"] == "USD"
         assert meta["freshness"]["facts_recorded_at"]
         assert meta["model_run_id"] == (None if path.startswith("/revenue") else 1)
+
+
+def test_a_definition_is_shown_by_its_version_and_an_unknown_one_is_a_problem_that_names_those_there_are(
+    client: FlaskClient,
+) -> None:
+    shown = client.get("/api/v1/definitions/nrr@1").json
+    assert (shown["id"], shown["name"]) == ("nrr@1", "Net revenue retention")
+    assert shown in client.get("/api/v1/definitions").json["data"]
+    unknown = client.get("/api/v1/definitions/churn@7")
+    assert (unknown.status_code, unknown.mimetype) == (404, "application/problem+json")
+    assert unknown.json["detail"] == "There is no definition 'churn@7'; there are: churn@1, churn@2."

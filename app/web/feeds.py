@@ -27,6 +27,8 @@ from app.queries.nights import NIGHTLY, OFF
 from app.services.audit import Act, record_act
 from app.services.feeds import expect_feed
 from app.services.work_items import Item, retry_item
+from app.web.ago import show_ago
+from app.web.feeds_crm import describe_crms
 from app.web.formats import NONE, show_instant, show_number
 from app.web.moment import Moment, describe_freshness, load_moment
 from app.web.texts import gettext as _
@@ -158,11 +160,13 @@ def _page(*, problem: str) -> str:
     today_from = datetime.combine(at.astimezone(zone).date(), time(), tzinfo=zone)
     waiting, total = list_waiting(session, limit=MOST_WAITING)
     refused = count_refused(session, since=at.date() - timedelta(days=REFUSED_DAYS - 1))
+    feeds = list(list_feeds(session))
     return render_template(
         "feeds.html",
         fresh=describe_freshness(moment),
         problem=problem,
-        feeds=[_describe_feed(feed, moment, at=at) for feed in list_feeds(session)],
+        feeds=[_describe_feed(feed, moment, at=at) for feed in feeds],
+        crms=describe_crms(feeds, moment=moment, at=at),
         sources=list(_describe_sources(count_events(session, now=at, today_from=today_from), refused)),
         waiting=[(each.source, each.account_ref, show_number(each.events)) for each in waiting],
         waiting_text=_waiting_text(total.accounts, total.events),
@@ -176,18 +180,6 @@ def _page(*, problem: str) -> str:
 
 def _instant(instant: datetime | None, moment: Moment) -> str:
     return NONE if instant is None else show_instant(instant, moment.settings.reporting_timezone)
-
-
-def show_ago(instant: datetime, at: datetime) -> str:
-    """How long ago, in the largest whole unit."""
-    minutes = max(0, int((at - instant).total_seconds() // 60))
-    if not minutes:
-        return _("just now")
-    if minutes < 60:
-        return ngettext("%(num)s minute ago", "%(num)s minutes ago", minutes)
-    if minutes < 48 * 60:
-        return ngettext("%(num)s hour ago", "%(num)s hours ago", minutes // 60)
-    return ngettext("%(num)s day ago", "%(num)s days ago", minutes // (24 * 60))
 
 
 def _describe_feed(feed: FeedState, moment: Moment, *, at: datetime) -> FeedRow:

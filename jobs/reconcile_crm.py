@@ -137,9 +137,14 @@ def confirm_gone(work: Work, connection: ConnectionState, *, client: CrmClient, 
 
 
 def _ask(client: CrmClient, ids: Sequence[str]) -> Iterator[tuple[str, Found]]:
+    """What became of each. What was merged into one that is gone is gone."""
     for start in range(0, len(ids), PART):
         found: Mapping[str, Found] = client.find(Noun.DEAL, ids[start : start + PART])
-        yield from found.items()
+        heirs = sorted({each.into for each in found.values() if each.fate is Fate.MERGED and each.into})
+        fates = client.find(Noun.DEAL, heirs) if heirs else {}
+        for id_, each in found.items():
+            heir = fates.get(each.into) if each.into else None
+            yield id_, heir if heir is not None and heir.fate is Fate.GONE else each
 
 
 def _withdraw(

@@ -72,6 +72,16 @@ class TestWhatGoes:
         world.sync()
         assert set(world.lines()) == {*deals, fresh}
 
+    def test_what_was_merged_into_one_that_is_gone_is_gone(self, world: World, company: str) -> None:
+        old, other = (world.sold(company, name=name) for name in ("Old", "Other"))
+        world.sync()
+        heir = world.sold(company, name="Heir")
+        world.stage.merge_deals(heir, old)
+        world.crm.things[Noun.DEAL].pop(heir)
+        world.crm.clock += timedelta(days=1)
+        world.sync()
+        assert set(world.lines()) == {other}
+
     def test_what_is_listed_and_was_refused_is_not_read_over_and_over(self, world: World) -> None:
         deal = world.sold(world.stage.create_company("Acme"))
         world.sold("company-that-is-nowhere")

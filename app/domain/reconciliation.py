@@ -105,7 +105,7 @@ def explain(item: C, checks: Sequence[Check[C]]) -> tuple[Part, ...]:
     parts: list[Part] = []
     remaining = item.difference
     for takes, group in groupby(checks, key=lambda check: check.takes):
-        if takes is not Takes.ALWAYS and abs(remaining) <= item.tolerance:
+        if takes is not Takes.ALWAYS and (not remaining or abs(remaining) <= item.tolerance):
             break
         for check, found in _taken(item, list(group), remaining=remaining, takes=takes):
             parts.append(Part(check.reason, check.name, found.minor, found.theirs, found.ours))

@@ -34,7 +34,7 @@ from app.queries.reconciliation_names import IdsOf, name_customers
 from integrations.files.charges import BilledCharge, ChargeBook
 
 CHUNK = 500  # accounts
-MOST_LINES = 100_000  # of the ledger, in a request: some ten seconds
+MOST_LINES = 20_000  # of the ledger, in a request: some seconds, in which on SQLite nobody else writes
 MOST_CHARGES = 20_000  # of one customer around a day: more would not fit in memory, and nobody has so many
 
 

@@ -59,6 +59,7 @@ class LedgerLine:
     product: int
     currency: str
     quantity: Decimal
+    booked_on: date  # the day its deal was closed
     earlier_owners: tuple[tuple[int, date], ...] = ()
 
     def owner(self, day: date) -> int:
@@ -103,10 +104,12 @@ def find_movements(
     *,
     pauses: Sequence[Pause] = (),
     grace_days: int | Grace,
+    with_unchanged: bool = False,
 ) -> list[Movement]:
     """The movements of one account, and of those that were merged into it, from all that is known of its lines.
 
-    Sorted by day; those of days to come are among them. Lines whose ARR is 0 have none.
+    Sorted by day; those of days to come are among them. Lines whose ARR is 0 have none. `with_unchanged`: a line that
+    continues another at the same ARR has one of 0, without a reason; `app.domain.bridge` asks for those.
     """
     own = {each.line.key: each for each in lines}
     lives = line_lives([each.line for each in lines], notices, grace_days=grace_days, with_discounts=True)
@@ -117,7 +120,7 @@ def find_movements(
     for each in lines:
         for old, until in each.earlier_owners:
             days[until].merged.append((old, each.owner(until)))
-    books = _Books()
+    books = _Books(with_unchanged=with_unchanged)
     return [movement for day in sorted(days) for movement in books.close(day, days[day])]
 
 
@@ -221,7 +224,8 @@ def _follows(other: ContractLine, life: LineLife) -> bool:
 class _Books:
     """What each account holds, carried from day to day."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_unchanged: bool) -> None:
+        self._with_unchanged = with_unchanged
         self._held: dict[int, dict[str, int]] = defaultdict(lambda: defaultdict(int))  # ARR by account and currency
         self._lines: dict[tuple[int, int], int] = defaultdict(int)  # paid lines by account and product
         self._paid: set[int] = set()  # accounts that ever had something
@@ -245,7 +249,7 @@ class _Books:
             category = self._category_of_all(account, has_something=has_something)
             for step, leaving in _pairs(steps):
                 amount = step.amount_minor + (leaving.amount_minor if leaving else 0)
-                if amount:
+                if amount or self._with_unchanged:
                     yield _movement(account, step, leaving=leaving, day=day, what=(category, step.reason, amount))
             return
         net: dict[str, int] = defaultdict(int)
@@ -256,7 +260,8 @@ class _Books:
         stayed = self._stayed(account, steps) if is_alone else set()
         for step, leaving in pairs:
             category = Category.EXPANSION if net[step.line.currency] >= 0 else Category.CONTRACTION
-            for reason, amount in _parts(step, leaving, steps=steps, stayed=stayed):
+            parts = _parts(step, leaving, steps=steps, stayed=stayed)
+            for reason, amount in parts or ([(None, 0)] if self._with_unchanged else []):
                 yield _movement(account, step, leaving=leaving, day=day, what=(category, reason, amount))
 
     def _category_of_all(self, account: int, *, has_something: bool) -> Category:
@@ -323,16 +328,12 @@ def _continues(step: _Step, leaving: _Step, *, is_named: bool) -> bool:
 
 def _parts(
     step: _Step, leaving: _Step | None, *, steps: Sequence[_Step], stayed: set[int]
-) -> Iterable[tuple[Reason, int]]:
+) -> list[tuple[Reason | None, int]]:
     """What a step of an account that stays is for, with its amount; a continuation may have two reasons."""
     line = step.line
     if leaving is not None:
-        return reasons_of_difference(
-            leaving.line.line.arr_minor,
-            line.line.arr_minor,
-            old_quantity=leaving.line.quantity,
-            new_quantity=line.quantity,
-        )
+        quantities = {"old_quantity": leaving.line.quantity, "new_quantity": line.quantity}
+        return [*reasons_of_difference(leaving.line.line.arr_minor, line.line.arr_minor, **quantities)]
     return [(step.reason or _reason_alone(step, steps, stayed=stayed), step.amount_minor)]
 
 

@@ -143,6 +143,7 @@ def _ledger_lines(session: Session, rows: Sequence[Any], *, rules: Rules) -> dic
                 row.product_id,
                 row.currency,
                 row.quantity,
+                row.closed_on or row.starts_on,
                 owners.get(row.contract_line_id, ()) if owners else (),
             )
             for row, line in zip(own, agreed_lines(own, renewed_lines(own)), strict=True)

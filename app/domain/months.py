@@ -5,6 +5,7 @@ does not exist it is clipped to the month's end, counted from the original day e
 (31 January + 1 month = 28 February, + 2 months = 31 March).
 """
 
+from calendar import monthrange
 from datetime import date
 
 import numpy as np
@@ -18,9 +19,9 @@ Ints = NDArray[np.int64]
 
 def add_months(day: date, months: int) -> date:
     """The same day `months` later (or earlier, if negative), clipped to the month's end."""
-    shifted = np.datetime64(day, "D"), np.int64(months)
-    result: date = add_months_to_days(np.array([shifted[0]]), np.array([shifted[1]]))[0].item()
-    return result
+    index = day.year * MONTHS_OF_A_YEAR + day.month - 1 + int(months)
+    year, month = divmod(index, MONTHS_OF_A_YEAR)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 def add_months_to_days(days: Days, months: Ints) -> Days:

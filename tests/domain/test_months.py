@@ -18,6 +18,12 @@ def test_a_day_that_the_month_lacks_is_clipped_to_its_end():
     assert add_months(date(2024, 2, 29), -12) == date(2023, 2, 28)
 
 
+@given(DAYS, MONTHS)
+def test_one_day_and_many_are_shifted_alike(day, months):
+    of_many = add_months_to_days(np.array([np.datetime64(day, "D")]), np.array([months]))
+    assert add_months(day, months) == of_many[0].item()
+
+
 def test_months_are_counted_from_the_original_day_each_time():
     assert add_months(date(2023, 1, 31), 2) == date(2023, 3, 31)
     assert add_months(add_months(date(2023, 1, 31), 1), 1) == date(2023, 3, 28)

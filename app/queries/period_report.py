@@ -1,10 +1,11 @@
 """The report of a month from the stored movements, as known at an instant: closed, or as it would be closed now."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import case, distinct, func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.domain.closed_period import Booked, Bridge, Report, Retention, total_bridges
@@ -24,27 +25,24 @@ from app.domain.revenue_retention import (
     net_revenue_retention_with_reactivation,
     quick_ratio,
 )
-from app.models.ledger import Movement
 from app.models.products import Product
 from app.queries.facts import Known
 from app.queries.fx import load_rates
-from app.queries.known import in_force
+from app.queries.ledger import load_rules
+from app.queries.movements import MovementsAsked, load_arr_by_account, load_movements, sum_movements
 from app.queries.revenue import BookingsQuestion, FxChoice, load_bookings
-from app.queries.survivors import load_survivors
 
-OPENING = "opening"
 ONE_DAY = timedelta(days=1)
 SETTINGS = ("reporting_currency", "reporting_timezone", "fiscal_year_start_month", "grace_days")
 BATCH = 500
 
 ByAccount = dict[tuple[int, str], int]  # by account and currency
-Steps = list[tuple[int, date, str, int]]
 
 
 def derive_report(session: Session, period: Period, *, known: Known) -> Report:
     """What the month's books say. `known.as_of` is the month's last day; `known.settings` are those in force on it."""
     window = add_months(period.last_on + ONE_DAY, -MONTHS_OF_A_YEAR) - ONE_DAY
-    accounts = _Accounts(session, period, known=known, window=window)
+    accounts = _load_accounts(session, period, known=known, window=window)
     bridges = _bridges(session, period, known=known)
     bookings = _bookings(session, period, known=known)
     return Report(
@@ -55,7 +53,8 @@ def derive_report(session: Session, period: Period, *, known: Known) -> Report:
         bookings=bookings,
         window=window,
         retentions=tuple(_retentions(session, accounts, known=known, window=window)),
-        counts=accounts.counts | {"deals": sum(each.deals for each in bookings if each.product is None)},
+        counts=_count(session, period, known=known, accounts=accounts)
+        | {"deals": sum(each.deals for each in bookings if each.product is None)},
     )
 
 
@@ -64,21 +63,19 @@ def derive_report(session: Session, period: Period, *, known: Known) -> Report:
 
 def _bridges(session: Session, period: Period, *, known: Known) -> list[Bridge]:
     """By product and currency, those that have ARR or moved."""
-    part = case((Movement.moved_on < period.first_on, OPENING), else_=Movement.category)
-    statement = (
-        select(Product.sku, Movement.currency, part.label("part"), func.sum(Movement.amount_minor))
-        .join(Product, Product.id == Movement.product_id)
-        .where(in_force(Movement, known.known_at), Movement.moved_on <= period.last_on)
-        .group_by(Product.sku, Movement.currency, part)
-    )
-    parts: dict[tuple[str, str], dict[str, int]] = {}
-    for sku, currency, name, minor in session.execute(statement):
-        parts.setdefault((sku, currency), {})[name] = int(minor)
-    bridges = [
-        Bridge(sku, currency, sums.pop(OPENING, 0), {Category(name): minor for name, minor in sums.items()})
-        for (sku, currency), sums in sorted(parts.items())
+    skus = dict(session.execute(select(Product.id, Product.sku)).tuples().all())
+    before = MovementsAsked(known.known_at, period.first_on - ONE_DAY)
+    inside = MovementsAsked(known.known_at, period.last_on, period.first_on)
+    opening = {each.key: each.amount_minor for each in sum_movements(session, before, by=("product", "currency"))}
+    moved: dict[Any, dict[Category, int]] = {}
+    for each in sum_movements(session, inside, by=("product", "currency", "category")):
+        product, currency, category = each.key
+        moved.setdefault((product, currency), {})[Category(category)] = each.amount_minor
+    keys = sorted(moved.keys() | {key for key, minor in opening.items() if minor}, key=lambda key: (skus[key[0]], key))
+    return [
+        Bridge(skus[product], currency, opening.get((product, currency), 0), moved.get((product, currency), {}))
+        for product, currency in keys
     ]
-    return [each for each in bridges if each.opening or each.moved]
 
 
 def _bookings(session: Session, period: Period, *, known: Known) -> tuple[Booked, ...]:
@@ -96,65 +93,55 @@ def _bookings(session: Session, period: Period, *, known: Known) -> tuple[Booked
 # --- Accounts ---
 
 
+@dataclass(frozen=True, slots=True)
 class _Accounts:
-    """What each account paid at the days that matter. Merged ones are the account that they live on in throughout."""
+    """What each paid at the days that matter; a merged one is the account that it lives on in throughout."""
 
-    def __init__(self, session: Session, period: Period, *, known: Known, window: date) -> None:
-        self._session, self._period, self._known, self._window = session, period, known, window
-        self._survivors = load_survivors(session, known_at=known.known_at)
-        self.at_window: ByAccount = {}
-        self.at_opening: ByAccount = {}
-        self.at_closing: ByAccount = {}
-        for account, currency, *sums in session.execute(self._sums()):
-            for balances, minor in zip((self.at_window, self.at_opening, self.at_closing), sums, strict=True):
-                if minor:
-                    key = (self._survivors.get(account, account), currency)
-                    balances[key] = balances.get(key, 0) + int(minor)
-        self.left = left_between(self.at_window, self._steps())
-        self.counts = self._count()
+    at_window: ByAccount
+    at_opening: ByAccount
+    at_closing: ByAccount
+    left: set[int]  # had nothing on some day of the window
+    moved: Mapping[str, Mapping[Category, int]]  # in the window, by currency
 
-    def _sums(self) -> Any:
-        def until(day: date) -> Any:
-            return func.sum(case((Movement.moved_on <= day, Movement.amount_minor), else_=0))
 
-        ends = (self._window, self._period.first_on - ONE_DAY, self._period.last_on)
-        return (
-            select(Movement.account_id, Movement.currency, *map(until, ends))
-            .where(in_force(Movement, self._known.known_at), Movement.moved_on <= self._period.last_on)
-            .group_by(Movement.account_id, Movement.currency)
-        )
+def _load_accounts(session: Session, period: Period, *, known: Known, window: date) -> _Accounts:
+    at_window, at_opening, at_closing = (
+        load_arr_by_account(session, known_at=known.known_at, as_of=day, through_merges=True)
+        for day in (window, period.first_on - ONE_DAY, period.last_on)
+    )
+    inside = MovementsAsked(known.known_at, period.last_on, window + ONE_DAY)
+    sums = sum_movements(session, inside, by=("account", "currency", "category"))
+    moved: dict[str, dict[Category, int]] = {}
+    for each in sums:
+        _, currency, category = each.key
+        of_currency = moved.setdefault(currency, {})
+        of_currency[Category(category)] = of_currency.get(Category(category), 0) + each.amount_minor
+    survivor = load_rules(session, known.known_at).survivor
+    gone = {survivor(each.key[0]) for each in sums if each.key[2] == Category.CHURN}
+    own = sorted({each.key[0] for each in sums if survivor(each.key[0]) in gone})
+    left = left_between(at_window, _steps(session, inside, own=own, survivor=survivor))
+    return _Accounts(at_window, at_opening, at_closing, left, moved)
 
-    def _steps(self) -> Steps:
-        """All that moved in the window of the accounts that may have left in it: those with a churn."""
-        row = Movement
-        churned = self._in_window(select(row.account_id).distinct()).where(row.category == Category.CHURN.value)
-        gone = {self._survivors.get(account, account) for account in self._session.scalars(churned)}
-        own = sorted({*gone, *(old for old, kept in self._survivors.items() if kept in gone)})
-        steps: Steps = []
-        for start in range(0, len(own), BATCH):
-            columns = select(row.account_id, row.moved_on, row.currency, row.amount_minor)
-            some = self._in_window(columns).where(row.account_id.in_(own[start : start + BATCH]))
-            for account, *step in self._session.execute(some):
-                steps.append((self._survivors.get(account, account), *step))
-        return steps
 
-    def _in_window(self, statement: Any) -> Any:
-        is_inside = (Movement.moved_on > self._window, Movement.moved_on <= self._period.last_on)
-        return statement.where(in_force(Movement, self._known.known_at), *is_inside)
+def _steps(
+    session: Session, inside: MovementsAsked, *, own: list[int], survivor: Callable[[int], int]
+) -> Iterator[tuple[int, date, str, int]]:
+    """All that moved in the window of the accounts that may have left in it: those with a churn."""
+    for start in range(0, len(own), BATCH):
+        for each in load_movements(session, replace(inside, account_ids=own[start : start + BATCH])):
+            yield survivor(each.account_id), each.moved_on, each.currency, each.amount_minor
 
-    def _count(self) -> dict[str, int]:
-        row = Movement
-        is_inside = (row.moved_on >= self._period.first_on, row.moved_on <= self._period.last_on)
-        counts = func.count(distinct(row.account_id)), func.count()
-        statement = select(row.category, *counts).where(in_force(row, self._known.known_at), *is_inside)
-        found = {category: tuple(each) for category, *each in self._session.execute(statement.group_by(row.category))}
-        own = (Category.NEW, Category.REACTIVATION, Category.CHURN)
-        return {
-            "accounts_at_opening": len(paying(self.at_opening)),
-            "accounts_at_closing": len(paying(self.at_closing)),
-            "movements": sum(movements for _, movements in found.values()),
-            **{f"accounts_{category.value}": found.get(category.value, (0, 0))[0] for category in own},
-        }
+
+def _count(session: Session, period: Period, *, known: Known, accounts: _Accounts) -> dict[str, int]:
+    inside = MovementsAsked(known.known_at, period.last_on, period.first_on)
+    sums = sum_movements(session, inside, by=("account", "currency", "category"))
+    own = (Category.NEW, Category.REACTIVATION, Category.CHURN)
+    return {
+        "accounts_at_opening": len(paying(accounts.at_opening)),
+        "accounts_at_closing": len(paying(accounts.at_closing)),
+        "movements": sum(each.movements for each in sums),
+        **{f"accounts_{each.value}": len({sum_.key[0] for sum_ in sums if sum_.key[2] == each}) for each in own},
+    }
 
 
 def paying(balances: Mapping[tuple[int, str], int]) -> set[int]:
@@ -165,26 +152,15 @@ def paying(balances: Mapping[tuple[int, str], int]) -> set[int]:
 # --- Retention ---
 
 
-def _retentions(session: Session, accounts: _Accounts, *, known: Known, window: date) -> Iterable[Retention]:
+def _retentions(session: Session, accounts: _Accounts, *, known: Known, window: date) -> Iterator[Retention]:
     """All currencies together, then each for itself."""
-    row = Movement
-    inside = (row.moved_on > window, row.moved_on <= known.as_of)
-    statement = select(row.currency, row.category, func.sum(row.amount_minor)).where(
-        in_force(row, known.known_at), *inside
-    )
-    moved: dict[str, dict[Category, int]] = {}
-    for currency, category, minor in session.execute(statement.group_by(row.currency, row.category)):
-        moved.setdefault(currency, {})[Category(category)] = int(minor)
-    currencies = sorted(moved.keys() | {currency for _, currency in accounts.at_window})
-    yield _retention_of_all(session, accounts, moved=moved, known=known, window=window)
-    for currency in currencies:
+    yield _retention_of_all(session, accounts, known=known, window=window)
+    for currency in sorted(accounts.moved.keys() | {currency for _, currency in accounts.at_window}):
         opening, closing = (_of_currency(each, currency) for each in (accounts.at_window, accounts.at_closing))
-        yield Retention(currency, _ratios(opening, closing, moved=moved.get(currency, {}), left=accounts.left))
+        yield Retention(currency, _ratios(opening, closing, moved=accounts.moved.get(currency, {}), left=accounts.left))
 
 
-def _retention_of_all(
-    session: Session, accounts: _Accounts, *, moved: Mapping[str, Mapping[Category, int]], known: Known, window: date
-) -> Retention:
+def _retention_of_all(session: Session, accounts: _Accounts, *, known: Known, window: date) -> Retention:
     rates, currency = load_rates(session, known_at=known.known_at), known.settings.reporting_currency
     logo = {"logo_retention@1": logo_retention(paying(accounts.at_window), paying(accounts.at_closing))}
     try:
@@ -192,7 +168,7 @@ def _retention_of_all(
             _converted(each, rates, currency=currency, on=window) for each in (accounts.at_window, accounts.at_closing)
         )
         sums: dict[Category, int] = {}
-        for own, by_category in moved.items():
+        for own, by_category in accounts.moved.items():
             for category, minor in by_category.items():
                 worth = rates.convert(Money(minor, own), currency, on=window).minor
                 sums[category] = sums.get(category, 0) + worth

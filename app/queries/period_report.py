@@ -63,7 +63,7 @@ def derive_report(session: Session, period: Period, *, known: Known) -> Report:
 
 def _bridges(session: Session, period: Period, *, known: Known) -> list[Bridge]:
     """By product and currency, those that have ARR or moved."""
-    skus = dict(session.execute(select(Product.id, Product.sku)).tuples().all())
+    skus = {row.id: row.sku for row in session.execute(select(Product.id, Product.sku))}
     before = MovementsAsked(known.known_at, period.first_on - ONE_DAY)
     inside = MovementsAsked(known.known_at, period.last_on, period.first_on)
     opening = {each.key: each.amount_minor for each in sum_movements(session, before, by=("product", "currency"))}

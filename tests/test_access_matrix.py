@@ -56,7 +56,7 @@ NEEDS: dict[str, set[str]] = {
         *("web.today", "web.accounts", "web.accounts_csv", "web.account", "web.retention", "web.model", "web.feeds"),
         "web.model_inputs",
         *("api.list_accounts", "api.show_account", "api.show_account_health", "api.show_account_retention"),
-        *("api.show_retention", "api.show_current_model"),
+        *("api.show_retention", "api.show_current_model", "api.list_feeds"),
         *("api.list_health_overrides", "api.judge_health_overrides", "api.list_pulses"),
         "api.list_promises",
         *("api.list_health_trials", "api.show_health_trial", "web.health_weights", "web.health_trial"),
@@ -64,6 +64,7 @@ NEEDS: dict[str, set[str]] = {
     "health:write": {
         *("api.set_health_override", "api.end_health_override", "api.undo_health_override", "api.give_pulse"),
         *("web.say_health", "api.move_promise"),
+        *("web.move_promise", "web.mark_step", "web.onboarding_templates", "web.write_onboarding_template"),
     },
     "ltv:read": {"api.show_account_ltv"},
     "finance:read": {
@@ -99,6 +100,7 @@ NEEDS: dict[str, set[str]] = {
         "api.replay_webhook_delivery",
     },
     "admin": {
+        "web.ring_crm",
         *("web.feed", "web.retry", "web.settings_audit", "web.settings_audit_csv"),
         *("web.settings_tokens", "web.settings_token", "web.settings_users", "web.settings_user"),
         *(f"web.settings_user_{act}" for act in ("role", "password", "deactivate", "reactivate")),

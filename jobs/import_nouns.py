@@ -15,6 +15,7 @@ from app.services.billing import record_invoices
 from app.services.churn import record_churn
 from app.services.fx import record_fx_rates
 from app.services.onboarding import record_milestones
+from app.services.pauses import record_pauses
 from app.services.persons import record_persons, unknown_account
 from app.services.products import record_products
 from app.services.sources import Recorded, Refusal
@@ -38,6 +39,7 @@ RECORDERS: dict[str, Callable[..., Recorded]] = {
     "fx_rate": record_fx_rates,
     "milestone": record_milestones,
     "churn": record_churn,
+    "pause": record_pauses,
     "ticket": record_tickets,
     "survey": record_surveys,
     "touch": record_touches,

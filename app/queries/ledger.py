@@ -154,11 +154,14 @@ def _ledger_lines(session: Session, rows: Sequence[Any], *, rules: Rules) -> dic
 
 def _load_pauses(session: Session, known_at: datetime | None, *, ids: Sequence[int]) -> dict[int, list[Pause]]:
     row = ContractPause
-    statement = select(row.account_id, row.id, row.contract_line_id, row.pauses_on, row.resumes_on)
+    version = ContractLineVersion  # a line whose deal is moved to another account takes its pauses with it
+    statement = (
+        select(version.account_id, row.id, row.contract_line_id, row.pauses_on, row.resumes_on)
+        .join(version, version.contract_line_id == row.contract_line_id)
+        .where(in_force(row, known_at), in_force(version, known_at), version.account_id.in_(ids))
+    )
     found: dict[int, list[Pause]] = defaultdict(list)
-    for account_id, key, line, pauses_on, resumes_on in session.execute(
-        statement.where(in_force(row, known_at), row.account_id.in_(ids))
-    ):
+    for account_id, key, line, pauses_on, resumes_on in session.execute(statement):
         found[account_id].append(Pause(key, line, pauses_on, resumes_on))
     return found
 

@@ -10,6 +10,7 @@ from app.models.accounts import AccountVersion, Assignment, ExternalId
 from app.models.billing import Invoice
 from app.models.contracts import ChurnNotice, ContractLineVersion, ContractVersion
 from app.models.deals import Deal, DealVersion
+from app.models.ledger import ContractPause
 from app.models.persons import Person
 from app.models.success import OnboardingPlan, SurveyAnswer, Ticket, Touch, Training
 from app.models.versions import Change, Version
@@ -27,6 +28,7 @@ OWNED: Mapping[type[Version], tuple[str, ...]] = {
     ContractVersion: ("contract_id",),
     ContractLineVersion: ("contract_line_id",),
     ChurnNotice: ("system", "external_id"),
+    ContractPause: ("system", "external_id"),
     Ticket: ("system", "external_id"),
     SurveyAnswer: ("system", "external_id"),
     Touch: ("system", "external_id"),

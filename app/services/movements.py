@@ -21,7 +21,7 @@ from app.queries.ids import BATCH
 from app.queries.ledger import FILLED, Rules, find_all_movements, load_rules
 
 # Facts of an account: any version of these that a change recorded or replaced has to do with its movements.
-FACTS: tuple[Any, ...] = (ContractLineVersion, ContractVersion, ChurnNotice, ContractPause)
+FACTS: tuple[Any, ...] = (ContractLineVersion, ContractVersion, ChurnNotice)
 COLUMNS = tuple(
     Row.__table__.c[name]
     for name in (
@@ -45,6 +45,9 @@ def find_touched_accounts(session: Session, change: Change) -> list[int]:
         for column in (AccountVersion.account_id, AccountVersion.merged_into_id)
     ]
     standing = ContractLineVersion.superseded_change_id.is_(None)
+    for of_change in (ContractPause.change_id, ContractPause.superseded_change_id):
+        paused = select(ContractPause.contract_line_id).where(of_change == change.id)
+        parts.append(select(ContractLineVersion.account_id).where(ContractLineVersion.contract_line_id.in_(paused)))
     restaged = select(Contract.id).join(DealVersion, DealVersion.deal_id == Contract.deal_id)
     restaged = restaged.where(DealVersion.superseded_change_id == change.id)  # a deal whose stage became another
     parts.append(select(ContractVersion.account_id).where(ContractVersion.contract_id.in_(restaged)))

@@ -13,6 +13,7 @@ from integrations.files.rows import (
     InvoiceRow,
     LineRow,
     MilestoneRow,
+    PauseRow,
     ProductRow,
     SurveyRow,
     TrainingRow,
@@ -68,6 +69,12 @@ def check_churn(row: ChurnRow) -> Problem:
     return ("line", "a line is named together with its deal") if row.line and row.deal is None else None
 
 
+def check_pause(row: PauseRow) -> Problem:
+    if row.resumes_on is not None and row.resumes_on <= row.pauses_on:
+        return "resumes_on", f"it resumes on {row.resumes_on}, not after it paused on {row.pauses_on}"
+    return None
+
+
 def check_usage(row: UsageDayRow) -> Problem:
     return ("account", "usage names an account or a deal") if row.account is None and row.deal is None else None
 
@@ -118,6 +125,7 @@ CHECKS: dict[str, Callable[[Any], Problem]] = {
     "deal": check_deal,
     "line": check_line,
     "churn": check_churn,
+    "pause": check_pause,
     "usage": check_usage,
     "survey": check_survey,
     "milestone": check_milestone,

@@ -21,6 +21,7 @@ RowType = type[
     | rows.DealRow
     | rows.LineRow
     | rows.ChurnRow
+    | rows.PauseRow
     | rows.UsageDayRow
     | rows.TicketRow
     | rows.SurveyRow
@@ -194,6 +195,17 @@ NOUNS: dict[str, Noun] = {
             "reason": REFERENCE,
             "is_reactivation": BOOLEAN,
             "text": FREE_TEXT,
+            "available_on": DATE,
+        },
+    ),
+    "pause": Noun(
+        rows.PauseRow,
+        {
+            "id": ID,
+            "deal": ID,
+            "pauses_on": NEEDED_DATE,
+            "resumes_on": DATE,
+            "line": REFERENCE,
             "available_on": DATE,
         },
     ),

@@ -151,6 +151,18 @@ class ChurnRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PauseRow:
+    """A deal (one line of it, or each that recurs) is not paid for from `pauses_on` up to, not on, `resumes_on`."""
+
+    id: str
+    deal: str
+    pauses_on: date
+    resumes_on: date | None = None
+    line: str | None = None
+    available_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class UsageDayRow:
     """Without an id of its own, a row is known by what it counts, for whom, and its day."""
 

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
 from app.models.accounts import AccountVersion
@@ -139,28 +139,27 @@ def find_account_of_promise(session: Session, promise_id: int) -> int | None:
 
 def load_overdue_promises(session: Session, *, csm: Sequence[int], today: date, limit: int) -> Overdue:
     """Open promises whose day has passed, the longest overdue first; `csm` empty: of everybody's accounts."""
-    promise, account = DealPromise, AccountVersion
-    rows = session.execute(
-        _overdue(
-            account.account_id, account.name, DealVersion.name, promise.kind, FreeText.body, promise.due_on,
-            csm=csm, today=today,
-        )
-        .join(FreeText, FreeText.id == promise.text_id)
-        .order_by(promise.due_on, promise.id)
-        .limit(limit)
-    )  # fmt: skip
-    count = session.scalar(_overdue(func.count(), csm=csm, today=today)) or 0
-    return Overdue(tuple(OverduePromise(*row) for row in rows), count)
-
-
-def _overdue(*columns: Any, csm: Sequence[int], today: date) -> Select[*tuple[Any, ...]]:
     promise, deal, account = DealPromise, DealVersion, AccountVersion
     statement = (
-        select(*columns)
+        select(
+            account.account_id,
+            account.name,
+            deal.name,
+            promise.kind,
+            FreeText.body,
+            promise.due_on,
+            func.count().over().label("count"),
+        )
         .select_from(promise)
         .join(deal, (deal.deal_id == promise.deal_id) & deal.superseded_change_id.is_(None))
         .join(account, (account.account_id == deal.account_id) & account.superseded_change_id.is_(None))
+        .join(FreeText, FreeText.id == promise.text_id)
         .where(promise.superseded_change_id.is_(None), promise.state == OPEN, promise.due_on < today)
         .where(account.merged_into_id.is_(None), valid_on(account, today))
+        .order_by(promise.due_on, promise.id)
+        .limit(limit)
     )
-    return statement.where(account.account_id.in_(accounts_of(csm, today))) if csm else statement
+    if csm:
+        statement = statement.where(account.account_id.in_(accounts_of(csm, today)))
+    rows = session.execute(statement).all()
+    return Overdue(tuple(OverduePromise(*row[:-1]) for row in rows), rows[0][-1] if rows else 0)

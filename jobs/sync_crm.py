@@ -171,13 +171,25 @@ def _sync(work: Work, connection: ConnectionState, *, asked: Asked, connect: Con
         until = time.monotonic() + asked.slice_seconds
         sweep = Sweep(work, connection, client, asked, until, zone)
         _read_all(sweep)
-        write_back(BackWriter(work, connection, client, read_mapping(connection.mapping), until))
+        _write_back(sweep)
     except OutOfTime:
         _note(work, connection, due_at=None)
     except CrmError as error:
         _fail(work, connection, error=error)
         return (sweep.done if sweep else CrmSynced()) + CrmSynced(failed=1)
     return sweep.done if sweep else CrmSynced()
+
+
+def _write_back(sweep: Sweep) -> None:
+    """What cannot be written is told with what was to be written: that the CRM was read is true all the same."""
+    work, connection = sweep.work, sweep.connection
+    mapping = read_mapping(connection.mapping)
+    try:
+        write_back(BackWriter(work, connection, sweep.client, mapping, sweep.until))
+    except CrmError as error:
+        log.warning("%s could not be written to: %s", connection.name, error)
+        if isinstance(error, CrmBusy) and error.retry_after_seconds:
+            _note(work, connection, due_at=work.clock() + timedelta(seconds=error.retry_after_seconds))
 
 
 def _read_all(sweep: Sweep) -> None:

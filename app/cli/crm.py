@@ -116,6 +116,7 @@ def list_() -> None:
     Example: tenure crm list
     """
     from app.queries.crm import list_crm_states, list_refused
+    from app.queries.crm_writes import find_failed_writes
     from app.queries.feeds import find_feed
     from app.services.changes import utc_now
 
@@ -134,6 +135,9 @@ def list_() -> None:
             for review in each.reviews:
                 gone = f"{len(review.gone):,} of {review.known:,} {review.noun}s"
                 click.echo(f"    {gone} are gone: if it is so, `tenure crm confirm {name}`")
+            unwritten, why = find_failed_writes(session, each.connection.id)
+            if unwritten:
+                click.echo(f"    {unwritten:,} things could not be written back: {why}")
             for thing in list_refused(session, each.connection.id, limit=MOST_SHOWN):
                 click.echo(f"    {thing.noun} {thing.external_id}: {thing.reason}")
             if each.refused > MOST_SHOWN:

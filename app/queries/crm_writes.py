@@ -158,3 +158,11 @@ def load_past_writes(session: Session, connection_id: int) -> dict[str, PastWrit
     columns = (CrmWrite.key, CrmWrite.digest, CrmWrite.state, CrmWrite.attempts)
     rows = session.execute(select(*columns).where(CrmWrite.connection_id == connection_id))
     return {row.key: PastWrite(*row) for row in rows}
+
+
+def find_failed_writes(session: Session, connection_id: int) -> tuple[int, str]:
+    """How much could not be written back, and why the last of it was not."""
+    failed = (CrmWrite.connection_id == connection_id, CrmWrite.state == "failed")
+    last = select(CrmWrite.error).where(*failed).order_by(CrmWrite.attempted_at.desc(), CrmWrite.id.desc()).limit(1)
+    count = session.scalar(select(func.count()).select_from(CrmWrite).where(*failed)) or 0
+    return count, session.scalar(last) or ""

@@ -15,9 +15,20 @@ from app.models.expansion import ExpansionOpportunity
 from app.models.products import ProductExternalId
 from app.models.scores import PublishedRun, Score
 from app.queries.crm import find_connection
+from app.queries.crm_writes import find_failed_writes
+from app.queries.feeds import find_feed
 from app.services.changes import recording
 from app.services.expansion import Move, move_opportunity
-from integrations.crm.client import AccountFields, CrmBusy, CrmError, NewNote, NewOpportunity, NewTask, WriteBack
+from integrations.crm.client import (
+    AccountFields,
+    CrmBusy,
+    CrmError,
+    CrmRefused,
+    NewNote,
+    NewOpportunity,
+    NewTask,
+    WriteBack,
+)
 from integrations.crm.mapping import WRITABLE, CrmMapping, read_crm_mapping
 from integrations.crm.registry import ADAPTERS
 from jobs.sync_crm import sync_crms
@@ -188,6 +199,23 @@ def test_a_busy_crm_is_left_alone(world: World) -> None:
     with pytest.raises(CrmBusy):
         world.write(BadClient(world.crm, before=CrmBusy("busy")), **ALL)
     assert world.write(**ALL).failed == 0
+
+
+@pytest.mark.parametrize("error", [CrmRefused("The app lacks a scope."), CrmBusy("busy", retry_after_seconds=7200)])
+def test_a_crm_that_was_read_and_cannot_be_written_to_was_read(world: World, error: CrmError) -> None:
+    with transaction(world.engine) as session:
+        session.scalar(select(CrmConnection)).mapping = 'kind = "hubspot"\n[write]\nnote = true'
+    work = work_on(world.engine, folder=world.folder, clock=lambda: NOW)
+    client = BadClient(world.crm, before=error)
+    assert sync_crms(work, connect=lambda _work, _connection: client).failed == 0
+    with reading(world.engine) as session:
+        feed = find_feed(session, kind="sync", name="story")
+        connection = find_connection(session, "story")
+        assert feed is not None
+        assert connection is not None
+        assert (feed.last_seen_at, feed.last_error, connection.failures) == (NOW, None, 0)
+        assert connection.due_at == NOW + timedelta(minutes=120 if isinstance(error, CrmBusy) else 5)
+        assert find_failed_writes(session, connection.id) == (1, str(error))
 
 
 def test_what_was_accepted_before_the_crm_was_connected_is_not_written(world: World) -> None:

@@ -29,7 +29,7 @@ from app.models.products import Product
 from app.queries.facts import Known
 from app.queries.fx import load_rates
 from app.queries.ledger import load_rules
-from app.queries.movements import MovementsAsked, load_arr_by_account, load_movements, sum_movements
+from app.queries.movements import MovementsAsked, MovementSum, load_arr_by_account, load_movements, sum_movements
 from app.queries.revenue import BookingsQuestion, FxChoice, load_bookings
 
 ONE_DAY = timedelta(days=1)
@@ -53,8 +53,7 @@ def derive_report(session: Session, period: Period, *, known: Known) -> Report:
         bookings=bookings,
         window=window,
         retentions=tuple(_retentions(session, accounts, known=known, window=window)),
-        counts=_count(session, period, known=known, accounts=accounts)
-        | {"deals": sum(each.deals for each in bookings if each.product is None)},
+        counts=_count(accounts) | {"deals": sum(each.deals for each in bookings if each.product is None)},
     )
 
 
@@ -102,25 +101,40 @@ class _Accounts:
     at_closing: ByAccount
     left: set[int]  # had nothing on some day of the window
     moved: Mapping[str, Mapping[Category, int]]  # in the window, by currency
+    of_month: list[MovementSum]  # by account, currency and category
 
 
 def _load_accounts(session: Session, period: Period, *, known: Known, window: date) -> _Accounts:
-    at_window, at_opening, at_closing = (
-        load_arr_by_account(session, known_at=known.known_at, as_of=day, through_merges=True)
-        for day in (window, period.first_on - ONE_DAY, period.last_on)
-    )
+    """All movements are added up once, for the last day; the other two days are that less what moved since."""
+    by = ("account", "currency", "category")
     inside = MovementsAsked(known.known_at, period.last_on, window + ONE_DAY)
-    sums = sum_movements(session, inside, by=("account", "currency", "category"))
+    of_window = sum_movements(session, inside, by=by)
+    of_month = sum_movements(session, replace(inside, first_on=period.first_on), by=by)
+    at_closing = load_arr_by_account(session, known_at=known.known_at, as_of=period.last_on, through_merges=True)
+    survivor = load_rules(session, known.known_at).survivor
+    at_window, at_opening = (_less(at_closing, sums, survivor=survivor) for sums in (of_window, of_month))
+    gone = {survivor(each.key[0]) for each in of_window if each.key[2] == Category.CHURN}
+    own = sorted({each.key[0] for each in of_window if survivor(each.key[0]) in gone})
+    left = left_between(at_window, _steps(session, inside, own=own, survivor=survivor))
+    return _Accounts(at_window, at_opening, at_closing, left, _by_currency(of_window), of_month)
+
+
+def _less(balances: ByAccount, sums: list[MovementSum], *, survivor: Callable[[int], int]) -> ByAccount:
+    """What each had before it moved so; zeros left out."""
+    found = dict(balances)
+    for each in sums:
+        key = (survivor(each.key[0]), each.key[1])
+        found[key] = found.get(key, 0) - each.amount_minor
+    return {key: minor for key, minor in found.items() if minor}
+
+
+def _by_currency(sums: list[MovementSum]) -> dict[str, dict[Category, int]]:
     moved: dict[str, dict[Category, int]] = {}
     for each in sums:
         _, currency, category = each.key
         of_currency = moved.setdefault(currency, {})
         of_currency[Category(category)] = of_currency.get(Category(category), 0) + each.amount_minor
-    survivor = load_rules(session, known.known_at).survivor
-    gone = {survivor(each.key[0]) for each in sums if each.key[2] == Category.CHURN}
-    own = sorted({each.key[0] for each in sums if survivor(each.key[0]) in gone})
-    left = left_between(at_window, _steps(session, inside, own=own, survivor=survivor))
-    return _Accounts(at_window, at_opening, at_closing, left, moved)
+    return moved
 
 
 def _steps(
@@ -132,15 +146,14 @@ def _steps(
             yield survivor(each.account_id), each.moved_on, each.currency, each.amount_minor
 
 
-def _count(session: Session, period: Period, *, known: Known, accounts: _Accounts) -> dict[str, int]:
-    inside = MovementsAsked(known.known_at, period.last_on, period.first_on)
-    sums = sum_movements(session, inside, by=("account", "currency", "category"))
+def _count(accounts: _Accounts) -> dict[str, int]:
     own = (Category.NEW, Category.REACTIVATION, Category.CHURN)
+    moved = {category: {each.key[0] for each in accounts.of_month if each.key[2] == category} for category in own}
     return {
         "accounts_at_opening": len(paying(accounts.at_opening)),
         "accounts_at_closing": len(paying(accounts.at_closing)),
-        "movements": sum(each.movements for each in sums),
-        **{f"accounts_{each.value}": len({sum_.key[0] for sum_ in sums if sum_.key[2] == each}) for each in own},
+        "movements": sum(each.movements for each in accounts.of_month),
+        **{f"accounts_{category.value}": len(ids) for category, ids in moved.items()},
     }
 
 

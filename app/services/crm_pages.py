@@ -86,6 +86,8 @@ def _record_companies(recorder: Recorder, items: Sequence[Changed[AccountRow]]) 
     recorded = record_accounts(session, change, source=source, rows=rows)
     merged = [(old, item.id) for item in items for old in item.merged]
     outcome = _all(recorded) + merge_accounts(session, change, source=source, merged=merged)
+    joined = find_accounts(session, source.system, kind=source.kind, ids=[kept for _, kept in merged])
+    outcome += repeat_cancellations(session, change, source=source, account_ids=sorted(set(joined.values())))
     pairs = [(row.id, row.parent) for row in rows if row.parent]
     known = find_accounts(session, source.system, kind=source.kind, ids=[parent for _, parent in pairs])
     late = [

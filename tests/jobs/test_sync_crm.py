@@ -225,6 +225,21 @@ class TestCancellations:
         world.sync()
         assert world.lines()[deal] == [(120_000, date(2026, 2, 1), date(2028, 1, 31))]
 
+    def test_what_a_company_had_that_is_merged_into_one_that_cancelled_ends_with_the_rest(
+        self, world: World, company: str
+    ) -> None:
+        twin = world.stage.create_company("Acme once more")
+        deal = world.sold(twin, closed_on=date(2026, 2, 1))
+        world.stage.create_deal(self.cancel(company, cancels_on=date(2026, 6, 1)))
+        world.sync()
+        assert world.lines()[deal] == [(120_000, date(2026, 2, 1), date(2027, 1, 31))]
+        world.stage.merge_companies(company, twin)
+        world.sync()
+        assert world.lines()[deal] == [(120_000, date(2026, 2, 1), date(2026, 5, 31))]
+        changes = world.count(Change)
+        world.sync(is_full=True, names=("story",))
+        assert (world.lines()[deal][0][2], world.count(Change)) == (date(2026, 5, 31), changes)
+
     def test_a_contract_that_becomes_known_after_its_cancellation_ends_with_it(
         self, world: World, company: str
     ) -> None:

@@ -19,6 +19,7 @@ from app.queries.known import in_force, valid_on, was_recorded
 
 AnyRow = Row[*tuple[Any, ...]]
 OPEN = "open"
+WON = "won"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Overdue:
 
 
 def list_promises(session: Session, account_id: int, *, known_at: datetime | None = None) -> tuple[DealPromised, ...]:
-    """The promises of an account's deals as known at an instant (None: now): open ones first, then by due day."""
+    """The promises of an account's won deals as known at an instant (None: now): open ones first, then by due day."""
     promise, deal = DealPromise, DealVersion
     recorded = promise.id.is_not(None) if known_at is None else was_recorded(promise, known_at)
     rows = session.execute(
@@ -90,7 +91,7 @@ def list_promises(session: Session, account_id: int, *, known_at: datetime | Non
         .join(deal, (deal.deal_id == promise.deal_id) & in_force(deal, known_at))
         .join(FreeText, FreeText.id == promise.text_id)
         .join(Change, Change.id == promise.change_id)
-        .where(deal.account_id == account_id, recorded)
+        .where(deal.account_id == account_id, deal.stage == WON, recorded)
         .order_by(promise.deal_id, promise.promise_key, promise.id)
     )
     histories = [list(history) for _, history in groupby(rows, key=lambda row: (row.deal_id, row.promise_key))]
@@ -138,7 +139,7 @@ def find_account_of_promise(session: Session, promise_id: int) -> int | None:
 
 
 def load_overdue_promises(session: Session, *, csm: Sequence[int], today: date, limit: int) -> Overdue:
-    """Open promises whose day has passed, the longest overdue first; `csm` empty: of everybody's accounts."""
+    """Open promises of won deals whose day has passed, the longest overdue first; `csm` empty: everybody's."""
     promise, deal, account = DealPromise, DealVersion, AccountVersion
     statement = (
         select(
@@ -154,7 +155,7 @@ def load_overdue_promises(session: Session, *, csm: Sequence[int], today: date, 
         .join(deal, (deal.deal_id == promise.deal_id) & deal.superseded_change_id.is_(None))
         .join(account, (account.account_id == deal.account_id) & account.superseded_change_id.is_(None))
         .join(FreeText, FreeText.id == promise.text_id)
-        .where(promise.superseded_change_id.is_(None), promise.state == OPEN, promise.due_on < today)
+        .where(promise.superseded_change_id.is_(None), promise.state == OPEN, promise.due_on < today, deal.stage == WON)
         .where(account.merged_into_id.is_(None), valid_on(account, today))
         .order_by(promise.due_on, promise.id)
         .limit(limit)

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, update
 
 from app.db import reading, transaction
 from app.errors import Conflict, Invalid, NotFound
 from app.models.audit import AuditEntry
 from app.models.crm import DealPromise
-from app.models.deals import Deal
+from app.models.deals import Deal, DealVersion
 from app.queries.promises import DealPromised, list_promises, load_overdue_promises
 from app.services.audit import verify_audit
 from app.services.changes import recording
@@ -145,5 +145,14 @@ def test_a_promise_is_overdue_from_the_day_after_it_was_due(company: Engine, day
 
 def test_a_promise_that_was_kept_is_not_overdue(company: Engine) -> None:
     move(company, listed(company)["goal"].id, "kept")
+    with reading(company) as session:
+        assert load_overdue_promises(session, csm=(), today=date(2027, 1, 1), limit=5).count == 0
+
+
+@pytest.mark.parametrize("stage", ["open", "lost"])
+def test_what_was_said_with_a_deal_that_is_not_won_was_not_promised(company: Engine, stage: str) -> None:
+    with transaction(company) as session:
+        session.execute(update(DealVersion).where(DealVersion.deal_id == 1).values(stage=stage))
+    assert listed(company) == {}
     with reading(company) as session:
         assert load_overdue_promises(session, csm=(), today=date(2027, 1, 1), limit=5).count == 0

@@ -1,11 +1,12 @@
 """What the ledger must hold after any history of a CRM: replayed from its beginning, from the documents alone.
 
-Written from docs/import.md ("Terms and prices") and the words of the CRM's interface; nothing of the product is used.
+Written from docs/import.md ("Terms and prices"), docs/crm.md ("A cancellation") and the words of the CRM's interface;
+nothing of the product is used.
 Slow and plain on purpose: fractions, dates counted by hand, no state kept between two questions.
 """
 
 from calendar import monthrange
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -35,7 +36,7 @@ class Sold:
 
 @dataclass(frozen=True)
 class Told:
-    """A deal was created, or made to be so."""
+    """A deal was created, or made to be so. One that cancels says from when nothing is paid, and may name a deal."""
 
     deal: str
     company: str
@@ -43,6 +44,8 @@ class Told:
     closed_on: date
     currency: str
     lines: tuple[Sold, ...]
+    cancels_on: date | None = None
+    cancels: str | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,44 @@ def lines_after(history: Sequence[Event]) -> set[Line]:
         elif isinstance(event, DealsMerged):
             hidden.add(event.other)
     standing = [deal for name, deal in deals.items() if name not in hidden and deal.stage == "won"]
-    return {line for deal in standing for line in _lines(deal, _lives_on_in(deal.company, history))}
+    agreed = {line for deal in standing for line in _lines(deal, _lives_on_in(deal.company, history))}
+    stops: dict[Line, date] = {}
+    for cancelling in standing:
+        if cancelling.cancels_on is not None:
+            account = _lives_on_in(cancelling.company, history)
+            for line in _cancelled(cancelling, account, deals, agreed):
+                stops[line] = min(stops.get(line, cancelling.cancels_on), cancelling.cancels_on)
+    return {_stopped(line, stops.get(line)) for line in agreed}
+
+
+def _cancelled(cancelling: Told, account: str, deals: Mapping[str, Told], agreed: Iterable[Line]) -> list[Line]:
+    """What it ends of the deal that it names, else of each that was closed by then and runs on the first unpaid day."""
+    stops_on = cancelling.cancels_on
+    assert stops_on is not None
+    if cancelling.cancels is not None:
+        return _recurring_or_all([line for line in agreed if line.deal == cancelling.cancels])
+    running = {
+        line.deal
+        for line in agreed
+        if line.account == account
+        and line.kind == "recurring"
+        and line.starts_on < stops_on
+        and (line.ends_on is None or line.ends_on >= stops_on)
+        and deals[line.deal].closed_on <= cancelling.closed_on
+    }
+    return [line for line in agreed if line.deal in running and line.kind == "recurring"]
+
+
+def _recurring_or_all(lines: list[Line]) -> list[Line]:
+    return [line for line in lines if line.kind == "recurring"] or lines
+
+
+def _stopped(line: Line, stops_on: date | None) -> Line:
+    """It is paid to the day before, if it was agreed to be paid so long; what a year of it is worth stays."""
+    if stops_on is None:
+        return line
+    last_paid_on = stops_on - timedelta(days=1)
+    return line._replace(ends_on=last_paid_on if line.ends_on is None else min(line.ends_on, last_paid_on))
 
 
 def _lives_on_in(company: str, history: Sequence[Event]) -> str:
@@ -113,6 +153,8 @@ def _lives_on_in(company: str, history: Sequence[Event]) -> str:
 
 
 def _lines(deal: Told, account: str) -> list[Line]:
+    if deal.cancels_on is not None:  # what cancels sells nothing
+        return []
     amounts = _rounded([line.amount for line in deal.lines], MINOR[deal.currency])
     found = []
     for line, amount in zip(deal.lines, amounts, strict=True):

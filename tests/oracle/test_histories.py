@@ -1,7 +1,8 @@
 """Random histories of a CRM, synced as they happen: the ledger holds what the oracle says, at each and of each step.
 
-Deals are created, amended, won, opened again, lost, deleted, restored, merged; companies are merged; deals vanish and
-come back without a word, as a CRM's recycle bin makes them. Pages come in any order and size, and some of them twice.
+Deals are created, amended, won, opened again, lost, deleted, restored, merged, cancelled; companies are merged; deals
+vanish and come back without a word, as a CRM's recycle bin makes them. Pages come in any order and size, and some of
+them twice.
 """
 
 import random
@@ -45,6 +46,7 @@ ACTS = (
         "appear",
     ),
     *("merge deals", "merge deals", "merge companies", "merge companies", "new company"),
+    *("cancel", "cancel"),
 )
 FIRST_DAY = date(2025, 1, 28)
 A_DAY = timedelta(hours=25)  # after which the CRM's list of ids is held against ours
@@ -176,10 +178,29 @@ class Player:
     def new_company(self, _act: Act | None = None) -> None:
         self.companies.append(self.stage.create_company(f"Company {len(self.companies)}"))
 
+    def next_name(self) -> str:
+        return f"deal-{len(self.told) + len(self.deleted) + len(self.vanished) + len(self.history):03d}"
+
     def create(self, act: Act) -> None:
-        name = f"deal-{len(self.told) + len(self.deleted) + len(self.vanished) + len(self.history):03d}"
         company = self.companies[act.first % len(self.companies)]
-        self.tell(replace(act.told, deal=name, company=company))
+        self.tell(replace(act.told, deal=self.next_name(), company=company))
+
+    def cancel(self, act: Act) -> None:
+        """A won deal that ends one that it names, or all that its company has."""
+        company = self.companies[act.first % len(self.companies)]
+        named = None if act.second % 2 else self.pick(list(self.told), act.second // 2)
+        closed_on = act.told.closed_on
+        self.tell(
+            replace(
+                act.told,
+                deal=self.next_name(),
+                company=company,
+                stage="won",
+                lines=(),
+                cancels_on=closed_on + timedelta(days=act.first),
+                cancels=named,
+            )
+        )
 
     def amend(self, act: Act) -> None:
         name = self.pick(list(self.told), act.first)
@@ -254,11 +275,13 @@ class Player:
         kept = self.pick(those, act.first)
         return kept, self.pick([name for name in those if name != kept], act.second)
 
-    def sync(self, *, after: timedelta = timedelta(hours=1)) -> None:
+    def sync(self, *, after: timedelta = timedelta(hours=1), is_again: bool = False) -> None:
         self.crm.clock += after
         client = ShuffledClient(self.crm, seed=len(self.history))
         done = sync_crms(self.world.work, Asked(), connect=lambda _work, _connection: client)
         assert done.failed == 0, self.world.feed()
+        if self.world.refused() and not is_again:  # what waits for another is read again the next time
+            self.sync(is_again=True)
 
     def compare(self) -> None:
         """What is known now is what stands now."""
@@ -316,6 +339,8 @@ def deal_of(told: Told) -> CrmDeal:
         stage=told.stage,
         closed_on=told.closed_on,
         currency=told.currency,
+        type="new" if told.cancels_on is None else "cancellation",
+        renewal_of=told.cancels,
     )
     lines = tuple(
         LineRow(
@@ -334,7 +359,7 @@ def deal_of(told: Told) -> CrmDeal:
         )
         for line in told.lines
     )
-    return CrmDeal(ClosedDeal(row, lines if told.stage == "won" else ()))
+    return CrmDeal(ClosedDeal(row, lines if told.stage == "won" else ()), cancels_on=told.cancels_on)
 
 
 def play(template: Path, given: Sequence[Act]) -> Player:

@@ -68,3 +68,26 @@ def test_what_is_not_won_deleted_or_merged_away_stands_no_more_and_what_is_resto
 def test_companies_merged_twice_over_are_the_last() -> None:
     first = told(sold("12", term_months=12))
     assert only(first, CompaniesMerged("c2", "c1"), CompaniesMerged("c3", "c2")).account == "c3"
+
+
+def test_what_cancels_ends_the_deal_that_it_names_and_sells_nothing() -> None:
+    trial, year = sold("5", kind="trial"), sold("1200", "b", term_months=12)
+    named = Told("d9", "c1", "won", CLOSED, "USD", (year,), date(2026, 6, 1), "d1")
+    found = {line.key: (line.ends_on, line.arr_minor) for line in lines_after([told(trial, year), named])}
+    assert found == {"a": (None, None), "b": (date(2026, 5, 31), 120_000)}
+    assert only(told(trial), named).ends_on == date(2026, 5, 31)  # where none recurs, all
+    assert only(told(year), named, Deleted("d9")).ends_on == date(2027, 1, 30)
+    assert only(told(year), named, Deleted("d1"), Restored("d1")).ends_on == date(2026, 5, 31)
+
+
+def test_what_cancels_all_ends_what_was_closed_by_then_and_runs_on_the_first_unpaid_day() -> None:
+    year = sold("1200", term_months=12)
+    leaves = Told("d9", "c1", "won", CLOSED, "USD", (), date(2026, 6, 1))
+    later = Told("d2", "c1", "won", date(2026, 2, 1), "USD", (year,))
+    over = told(sold("1200", ends_on=date(2026, 5, 31)), deal="d3")
+    elsewhere = told(year, deal="d4", company="c2")
+    ends = {line.deal: line.ends_on for line in lines_after([told(year), leaves, later, over, elsewhere])}
+    as_agreed = {"d2": date(2027, 1, 31), "d3": date(2026, 5, 31), "d4": date(2027, 1, 30)}
+    assert ends == as_agreed | {"d1": date(2026, 5, 31)}
+    merged = lines_after([told(year, company="c2"), leaves, CompaniesMerged("c1", "c2")])
+    assert {line.ends_on for line in merged} == {date(2026, 5, 31)}

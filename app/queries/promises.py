@@ -162,5 +162,5 @@ def load_overdue_promises(session: Session, *, csm: Sequence[int], today: date, 
     )
     if csm:
         statement = statement.where(account.account_id.in_(accounts_of(csm, today)))
-    rows = session.execute(statement).all()
+    rows: Sequence[AnyRow] = session.execute(statement).all()
     return Overdue(tuple(OverduePromise(*row[:-1]) for row in rows), rows[0][-1] if rows else 0)

@@ -27,6 +27,7 @@ PAGES = (
     "/settings/audit",
     "/settings/webhooks",
     "/settings/health-weights",
+    "/settings/onboarding",
 )
 
 
@@ -65,7 +66,8 @@ def test_settings_shows_each_what_they_may_open(app: Application) -> None:
     assert set(menus["admin"]) <= set(PAGES)
     assert {"/settings/account", "/settings/users", "/settings/tokens", "/settings/audit"} <= set(menus["admin"])
     # What health weighs is for all to read; who may try and publish weights is asked of each act.
-    assert menus["csm"] == menus["sales"] == menus["finance"] == ["/settings/account", "/settings/health-weights"]
+    assert menus["sales"] == menus["finance"] == ["/settings/account", "/settings/health-weights"]
+    assert menus["csm"] == [*menus["sales"], "/settings/onboarding"]
 
 
 @pytest.mark.parametrize("role", ["csm", "sales", "finance"])

@@ -14,6 +14,11 @@ from app.queries.groups import ALL, UNKNOWN
 from app.queries.known import in_force, valid_on
 
 CURRENCY = "currency"
+DECIDED_BY = {
+    **dict.fromkeys(("product", "plan"), "product"),
+    **dict.fromkeys(("account", "segment", "channel"), "account"),
+    CURRENCY: CURRENCY,
+}
 
 
 class LineGroups:
@@ -27,12 +32,20 @@ class LineGroups:
             self._of[key] = group
             self.labels[group] = label
 
+    @property
+    def key(self) -> str | None:
+        """What decides the group: `product`, `account`, `currency`; None where all are one."""
+        return DECIDED_BY.get(self._group_by)
+
     def group_of(self, line: RecurringLine) -> str:
-        if self._group_by == ALL:
+        keys = {"product": line.product_id, "account": line.account_id, CURRENCY: line.currency, None: None}
+        return self.group_by_key(keys[self.key])
+
+    def group_by_key(self, value: int | str | None) -> str:
+        """The group by the value of its `key`."""
+        if self.key is None:
             return ALL
-        if self._group_by == CURRENCY:
-            return line.currency
-        return self._of.get(line.product_id if self._group_by in {"product", "plan"} else line.account_id, UNKNOWN)
+        return str(value) if self.key == CURRENCY else self._of.get(value, UNKNOWN)  # type: ignore[arg-type]
 
 
 def _named_rows(session: Session, group_by: str, *, known: Known) -> Iterable[tuple[int, str, str]]:

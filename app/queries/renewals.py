@@ -9,11 +9,12 @@ from sqlalchemy.orm import Session
 
 from app.domain.fx import MissingRate, RateTable
 from app.domain.money import Money
-from app.domain.periods import Grain, Period, parse_period, split_into_periods
+from app.domain.periods import Grain, Period, split_into_periods
 from app.domain.renewals import Renewal, RenewalTotals, Terms, renewals, sum_renewals
-from app.errors import Conflict, Invalid, TooLarge
+from app.errors import Conflict, TooLarge
 from app.models.accounts import AccountVersion
 from app.models.contracts import ContractLineVersion
+from app.queries.bridges import named_period
 from app.queries.contract_lines import RecurringLine, load_recurring_lines
 from app.queries.facts import Known
 from app.queries.fx import load_rates
@@ -67,7 +68,7 @@ def load_due(session: Session, period: str | None, *, known: Known, currency: st
 
     Raises Invalid for a period with no such name, TooLarge beyond 250,000 lines, Conflict where a rate is missing.
     """
-    named = _named(period, known=known)
+    named = named_period(period, known=known)
     if session.scalar(select(ContractLineVersion.id).offset(MOST_LINES).limit(1)) is not None:
         raise TooLarge(f"There are more than {MOST_LINES:,} lines; renewals are worked out of fewer.")
     by_account = load_recurring_lines(session, known_at=known.known_at, grace_days=known.settings.grace_days)
@@ -131,17 +132,6 @@ def _agreed_ends(session: Session, known: Known) -> dict[int, date | None]:
 def _names(session: Session, known: Known) -> dict[int, str]:
     account = AccountVersion
     return dict(session.execute(select(account.account_id, account.name).where(valid_now(account, known))).all())
-
-
-def _named(name: str | None, *, known: Known) -> Period:
-    start_month = known.settings.fiscal_year_start_month
-    if name is None:
-        year = next(split_into_periods(known.as_of, known.as_of, grain=Grain.YEAR, fiscal_start_month=start_month))
-        return parse_period(year.name, fiscal_start_month=start_month)
-    try:
-        return parse_period(name, fiscal_start_month=start_month)
-    except ValueError as error:
-        raise Invalid(f"There is no period {name!r}: {error}.", {"period": [str(error)]}) from None
 
 
 @dataclass(frozen=True, slots=True)

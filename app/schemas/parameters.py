@@ -151,6 +151,23 @@ class RenewalLineParameters(Schema):
     format = form()
 
 
+class BridgeParameters(Schema):
+    period = fields.String(
+        validate=validate.Length(1, 20),
+        metadata=said("2026, 2026-Q1 or 2026-03; the fiscal year of as_of, if left out"),
+    )
+    as_of = Day(metadata=said("today, if left out: the last day that counts"))
+    known_at = Instant(
+        metadata=said("ISO 8601 with zone; now, if left out; an earlier instant gives the books as then")
+    )
+    grain = fields.String(validate=one_of("month", "quarter", "year"))
+    group_by = fields.String(
+        load_default="all",
+        validate=one_of("all", "segment", "channel", "plan", "product", "currency", "account"),
+    )
+    format = form()
+
+
 class RenewalParameters(RenewalLineParameters):
     grain = fields.String(validate=one_of("month", "quarter", "year"))
     group_by = fields.String(

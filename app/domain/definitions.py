@@ -35,8 +35,7 @@ DEFINITIONS = (
         formula="sum over live lines of amount x 12 / months (whole months), else amount x 365 / days",
         words="Each recurring line is rounded half-even once; all sums are of these integers. A line counts from its "
         "start, not its signature. One that lapsed without a word stays in for the grace, shown as in_grace. One-time, "
-        "usage-based and trial lines are not in it. A discount sold as a line of its own counts below zero; a line "
-        "that is paused does not count. It is what movements@1 sum to.",
+        "usage-based and trial lines are not in it.",
         parameters=_MOMENT | {"grace_days": "a setting of the company, 30", "fx": "whose day's rate converts"},
     ),
     Definition(

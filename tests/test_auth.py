@@ -270,6 +270,7 @@ def test_a_scope_that_does_not_exist_cannot_be_declared() -> None:
 
 
 OPEN_TO_ALL = {
+    "api.show_definition",
     "api.push_crm",  # a CRM signs what it sends
     "health.show_health",
     "health.show_readiness",

@@ -158,7 +158,9 @@ class Transport:
         with _Watchdog(seconds) as watchdog:
             try:
                 prepared = self._session.prepare_request(asked)
-                with self._session.send(prepared, stream=True, timeout=seconds, allow_redirects=False) as answer:
+                # The watchdog is to be the first to end it: a socket's own end while it sends reads as a refusal.
+                patience = (seconds, 2 * seconds)
+                with self._session.send(prepared, stream=True, timeout=patience, allow_redirects=False) as answer:
                     content = self._read(answer)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
                 raise _NoAnswerError("it did not come in time" if watchdog.has_bitten else _words(error)) from None

@@ -83,9 +83,10 @@ STATEMENTS = {
     "/revenue/bookings?group_by=product&grain=month": 3,
     "/models/current": 2,
     "/definitions": 0,
-    # lines, notices, their number, the names of groups and the rates: a figure of any day, from the rows themselves
-    "/revenue/arr": 5,
-    "/revenue/arr?group_by=segment": 6,
+    # lines, notices, pauses, the grace, their number, the names of groups and the rates: a figure of any day, from the
+    # rows themselves
+    "/revenue/arr": 7,
+    "/revenue/arr?group_by=segment": 8,
 }
 
 

@@ -170,6 +170,7 @@ def test_the_delta_method_over_two_causes_and_the_tail_is_that_of_small_steps(
     assert predict(model, some).log_survival_sd == pytest.approx(np.sqrt(variance + by_tail**2), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_sample_tells_the_same_and_says_that_it_is_less_sure(monkeypatch: pytest.MonkeyPatch) -> None:
     """Over companies: the weights of usage and card scatter about those of all rows as much as is stated."""
     off, added, own = [], [], []

@@ -144,7 +144,7 @@ def test_a_sync_that_is_killed_is_gone_on_with_and_comes_to_the_same(ready: Engi
         assert session.scalar(select(func.count()).where(Change.recorded_at.is_(None))) == 0
 
 
-@pytest.mark.one_database
+@pytest.mark.slow
 def test_twelve_thousand_deals_of_one_millisecond_are_all_there_once(engine: Engine, tmp_path: Path) -> None:
     crm = StoryCrm(page_size=500)
     stage = StoryStage(crm)

@@ -55,7 +55,7 @@ def figures(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
 
 def _is_incidental(column: Any) -> bool:
     is_instant = isinstance(column.type, UTCDateTime | DateTime)
-    is_number = column.name == "id" or (column.foreign_keys and column.name != "account_id")
+    is_number = column.name in {"id", "source_id"} or (column.foreign_keys and column.name != "account_id")
     return is_instant or is_number or column.name in {"message_id", "body", "result", "digest"}
 
 

@@ -18,7 +18,7 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from app.db import transaction
@@ -309,3 +309,14 @@ def _groups(run_id: int) -> list[GroupDraws | RetentionCurve]:
             ),
         ]
     return rows
+
+
+def go_on_counting(engine: Engine) -> None:
+    """Let PostgreSQL number what comes next after the rows that were written with numbers of their own."""
+    if engine.dialect.name != "postgresql":
+        return
+    with transaction(engine) as session:
+        for table in (Account, Product, Deal, Contract, ContractLine, ModelRun):
+            name = table.__tablename__
+            counter = f"pg_get_serial_sequence('{name}', 'id')"
+            session.execute(text(f"SELECT setval({counter}, (SELECT max(id) FROM {name}))"))  # noqa: S608

@@ -33,7 +33,7 @@ from tests.installation import work_on
 from tests.integrations.crm.hubspot.fake import TOKEN, Fault, serving
 from tests.integrations.crm.hubspot_stage import HubspotStage, PromptHubspot, connect_to
 from tests.integrations.crm.stories import ToldDeal, ToldLine
-from tests.small_company import publish_small_run, write_small_company
+from tests.small_company import go_on_counting, publish_small_run, write_small_company
 from tests.web.conftest import log_in
 
 PASSWORD = "four quite unrelated words"
@@ -89,6 +89,7 @@ def installed(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     app.clock = lambda: fake.records.clock
     write_small_company(app.engine)
     publish_small_run(app.engine)
+    go_on_counting(app.engine)
     with serving(fake) as url:
         stage = HubspotStage(fake, connect_to(fake, url), {})
         product, company = stage.create_product(CORE, sku="CORE-1"), stage.create_company("Aoba")

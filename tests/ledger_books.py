@@ -1,6 +1,6 @@
 """A ledger whose movements and deals a test writes row by row, each change at an instant of its own.
 
-Accounts 1 to 3 have lines 1 to 3 (from deals 1 to 3 of a CRM) of products CORE, PLUS and CORE. Deals 11 to 13 are of
+Accounts 1 to 5 have lines 1 to 5 (from deals 1 to 5 of a CRM) of products CORE and PLUS in turn. Deals 11 to 13 are of
 accounts without a line, so that a booking and a movement never belong to one account.
 """
 
@@ -18,7 +18,7 @@ from app.models.ledger import Movement
 from app.models.products import Product
 from app.services.changes import recording
 
-PRODUCT_OF = {1: 1, 2: 2, 3: 1}
+PRODUCT_OF = {1: 1, 2: 2, 3: 1, 4: 2, 5: 1}
 TICK = timedelta(minutes=1)
 
 
@@ -41,10 +41,10 @@ class Books:
         with transaction(engine) as session, recording(session, "import", clock=lambda: at) as change:
             said = {"change_id": change.id}
             session.add_all(
-                [*(Account(id=i, **said) for i in (1, 2, 3, 11, 12, 13)), Product(id=1, sku="CORE", **said)]
+                [*(Account(id=i, **said) for i in (*PRODUCT_OF, 11, 12, 13)), Product(id=1, sku="CORE", **said)]
             )
             session.add(Product(id=2, sku="PLUS", **said))
-            session.add_all(Deal(id=i, system="crm", external_id=f"D-{i}", **said) for i in (1, 2, 3, 11, 12, 13))
+            session.add_all(Deal(id=i, system="crm", external_id=f"D-{i}", **said) for i in (*PRODUCT_OF, 11, 12, 13))
             session.flush()
             session.add_all(Contract(id=i, deal_id=i, **said) for i in PRODUCT_OF)
             session.flush()

@@ -71,7 +71,7 @@ NEEDS: dict[str, set[str]] = {
         *("api.list_ltv", "api.show_ltv_summary", "api.show_new_ltv", "api.show_arr", "api.show_bookings"),
         *("api.show_acquisition", "api.list_acquisition_costs", "web.ltv"),
         *("api.list_reconciliations", "api.show_reconciliation"),
-        *("api.show_movements", "api.show_renewals", "api.list_renewal_lines"),
+        *("api.show_movements", "api.show_revenue_retention", "api.show_renewals", "api.list_renewal_lines"),
         *("api.list_periods", "api.show_period", "api.show_current_period", "api.show_restatements"),
     },
     "finance:write": {

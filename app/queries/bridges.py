@@ -46,7 +46,7 @@ def load_bridges(session: Session, question: BridgeQuestion, *, known: Known) ->
 
     Raises Invalid for a period with no such name, or one that begins after the day.
     """
-    parts = list(_parts(question, known=known))
+    parts = list(parts_of(question, known=known))
     groups = LineGroups(session, question.group_by, known=known)
     by = dict.fromkeys(("month", "category", CURRENCY, *([groups.key] if groups.key else [])))
     asked = MovementsAsked(known.known_at, parts[-1].last_on)
@@ -85,7 +85,7 @@ def _bridges(own: Months, parts: Sequence[Period]) -> Iterator[tuple[Period, int
         opening += sum(moved.values())
 
 
-def _parts(question: BridgeQuestion, *, known: Known) -> Iterator[Period]:
+def parts_of(question: BridgeQuestion, *, known: Known) -> Iterator[Period]:
     start_month = known.settings.fiscal_year_start_month
     named = named_period(question.period, known=known)
     if named.first_on > known.as_of:

@@ -1,6 +1,6 @@
 """The report of a month from the stored movements, as known at an instant: closed, or as it would be closed now."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
@@ -9,34 +9,29 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.domain.closed_period import Booked, Bridge, Report, Retention, total_bridges
-from app.domain.fx import MissingRate, RateTable
+from app.domain.fx import MissingRate
 from app.domain.money import Money
 from app.domain.months import MONTHS_OF_A_YEAR, add_months
 from app.domain.periods import Period
-from app.domain.revenue_retention import (
-    Category,
-    Ratio,
-    gross_revenue_retention,
-    gross_revenue_retention_of_movements,
-    left_between,
-    logo_retention,
-    net_revenue_retention,
-    net_revenue_retention_of_movements,
-    net_revenue_retention_with_reactivation,
-    quick_ratio,
-)
+from app.domain.revenue_retention import Category, left_between, logo_retention
 from app.models.products import Product
+from app.queries.balances import (
+    Balances,
+    convert_balances,
+    find_ratios,
+    less_moved,
+    load_steps,
+    of_currency,
+    paying,
+)
 from app.queries.facts import Known
 from app.queries.fx import load_rates
 from app.queries.ledger import load_rules
-from app.queries.movements import MovementsAsked, MovementSum, load_arr_by_account, load_movements, sum_movements
+from app.queries.movements import MovementsAsked, MovementSum, load_arr_by_account, sum_movements
 from app.queries.revenue import BookingsQuestion, FxChoice, load_bookings
 
 ONE_DAY = timedelta(days=1)
 SETTINGS = ("reporting_currency", "reporting_timezone", "fiscal_year_start_month", "grace_days")
-BATCH = 500
-
-ByAccount = dict[tuple[int, str], int]  # by account and currency
 
 
 def derive_report(session: Session, period: Period, *, known: Known) -> Report:
@@ -96,9 +91,9 @@ def _bookings(session: Session, period: Period, *, known: Known) -> tuple[Booked
 class _Accounts:
     """What each paid at the days that matter; a merged one is the account that it lives on in throughout."""
 
-    at_window: ByAccount
-    at_opening: ByAccount
-    at_closing: ByAccount
+    at_window: Balances
+    at_opening: Balances
+    at_closing: Balances
     left: set[int]  # had nothing on some day of the window
     moved: Mapping[str, Mapping[Category, int]]  # in the window, by currency
     of_month: list[MovementSum]  # by account, currency and category
@@ -112,38 +107,20 @@ def _load_accounts(session: Session, period: Period, *, known: Known, window: da
     of_month = sum_movements(session, replace(inside, first_on=period.first_on), by=by)
     at_closing = load_arr_by_account(session, known_at=known.known_at, as_of=period.last_on, through_merges=True)
     survivor = load_rules(session, known.known_at).survivor
-    at_window, at_opening = (_less(at_closing, sums, survivor=survivor) for sums in (of_window, of_month))
+    at_window, at_opening = (less_moved(at_closing, sums, survivor=survivor) for sums in (of_window, of_month))
     gone = {survivor(each.key[0]) for each in of_window if each.key[2] == Category.CHURN}
     own = sorted({each.key[0] for each in of_window if survivor(each.key[0]) in gone})
-    left = left_between(at_window, _steps(session, inside, own=own, survivor=survivor))
+    left = left_between(at_window, load_steps(session, inside, own=own, survivor=survivor))
     return _Accounts(at_window, at_opening, at_closing, left, _by_currency(of_window), of_month)
-
-
-def _less(balances: ByAccount, sums: list[MovementSum], *, survivor: Callable[[int], int]) -> ByAccount:
-    """What each had before it moved so; zeros left out."""
-    found = dict(balances)
-    for each in sums:
-        key = (survivor(each.key[0]), each.key[1])
-        found[key] = found.get(key, 0) - each.amount_minor
-    return {key: minor for key, minor in found.items() if minor}
 
 
 def _by_currency(sums: list[MovementSum]) -> dict[str, dict[Category, int]]:
     moved: dict[str, dict[Category, int]] = {}
     for each in sums:
         _, currency, category = each.key
-        of_currency = moved.setdefault(currency, {})
-        of_currency[Category(category)] = of_currency.get(Category(category), 0) + each.amount_minor
+        own = moved.setdefault(currency, {})
+        own[Category(category)] = own.get(Category(category), 0) + each.amount_minor
     return moved
-
-
-def _steps(
-    session: Session, inside: MovementsAsked, *, own: list[int], survivor: Callable[[int], int]
-) -> Iterator[tuple[int, date, str, int]]:
-    """All that moved in the window of the accounts that may have left in it: those with a churn."""
-    for start in range(0, len(own), BATCH):
-        for each in load_movements(session, replace(inside, account_ids=own[start : start + BATCH])):
-            yield survivor(each.account_id), each.moved_on, each.currency, each.amount_minor
 
 
 def _count(accounts: _Accounts) -> dict[str, int]:
@@ -157,11 +134,6 @@ def _count(accounts: _Accounts) -> dict[str, int]:
     }
 
 
-def paying(balances: Mapping[tuple[int, str], int]) -> set[int]:
-    """The accounts with recurring revenue above zero in any currency."""
-    return {account for (account, _), minor in balances.items() if minor > 0}
-
-
 # --- Retention ---
 
 
@@ -169,8 +141,10 @@ def _retentions(session: Session, accounts: _Accounts, *, known: Known, window: 
     """All currencies together, then each for itself."""
     yield _retention_of_all(session, accounts, known=known, window=window)
     for currency in sorted(accounts.moved.keys() | {currency for _, currency in accounts.at_window}):
-        opening, closing = (_of_currency(each, currency) for each in (accounts.at_window, accounts.at_closing))
-        yield Retention(currency, _ratios(opening, closing, moved=accounts.moved.get(currency, {}), left=accounts.left))
+        opening, closing = (of_currency(each, currency) for each in (accounts.at_window, accounts.at_closing))
+        yield Retention(
+            currency, find_ratios(opening, closing, moved=accounts.moved.get(currency, {}), left=accounts.left)
+        )
 
 
 def _retention_of_all(session: Session, accounts: _Accounts, *, known: Known, window: date) -> Retention:
@@ -178,7 +152,8 @@ def _retention_of_all(session: Session, accounts: _Accounts, *, known: Known, wi
     logo = {"logo_retention@1": logo_retention(paying(accounts.at_window), paying(accounts.at_closing))}
     try:
         opening, closing = (
-            _converted(each, rates, currency=currency, on=window) for each in (accounts.at_window, accounts.at_closing)
+            convert_balances(each, rates, currency=currency, on=window)
+            for each in (accounts.at_window, accounts.at_closing)
         )
         sums: dict[Category, int] = {}
         for own, by_category in accounts.moved.items():
@@ -187,32 +162,4 @@ def _retention_of_all(session: Session, accounts: _Accounts, *, known: Known, wi
                 sums[category] = sums.get(category, 0) + worth
     except MissingRate as missing:
         return Retention(None, logo, f"Currencies cannot be added up: {missing}.")
-    return Retention(None, _ratios(opening, closing, moved=sums, left=accounts.left) | logo)
-
-
-def _ratios(
-    opening: Mapping[int, int], closing: Mapping[int, int], *, moved: Mapping[Category, int], left: set[int]
-) -> dict[str, Ratio]:
-    whole = sum(opening.values())
-    paid, pays = ({account for account, minor in each.items() if minor > 0} for each in (opening, closing))
-    return {
-        "nrr@1": net_revenue_retention(opening, closing, left=left),
-        "nrr_with_reactivation@1": net_revenue_retention_with_reactivation(opening, closing),
-        "nrr_aggregate@1": net_revenue_retention_of_movements(whole, moved),
-        "grr@1": gross_revenue_retention(opening, closing, left=left),
-        "grr_aggregate@1": gross_revenue_retention_of_movements(whole, moved),
-        "logo_retention@1": logo_retention(paid, pays),
-        "quick_ratio@1": quick_ratio(moved),
-    }
-
-
-def _of_currency(balances: ByAccount, currency: str) -> dict[int, int]:
-    return {account: minor for (account, own), minor in balances.items() if own == currency}
-
-
-def _converted(balances: ByAccount, rates: RateTable, *, currency: str, on: date) -> dict[int, int]:
-    """What each account pays in the reporting currency: each of its currencies converted and rounded once."""
-    found: dict[int, int] = {}
-    for (account, own), minor in balances.items():
-        found[account] = found.get(account, 0) + rates.convert(Money(minor, own), currency, on=on).minor
-    return found
+    return Retention(None, find_ratios(opening, closing, moved=sums, left=accounts.left) | logo)

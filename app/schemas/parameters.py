@@ -15,6 +15,10 @@ LTV_CUTS = (*RUN_CUTS, "owner", "product")
 LEVELS = (80, 90, 95)
 MOST_ROWS = 1000
 TABLES = ("csv", "xlsx")
+RETENTION_DEFINITIONS = (
+    *("nrr@1", "nrr_with_reactivation@1", "nrr_aggregate@1", "grr@1", "grr_aggregate@1"),
+    *("logo_retention@1", "quick_ratio@1"),
+)
 
 
 def said(text: str) -> dict[str, str]:
@@ -166,6 +170,39 @@ class BridgeParameters(Schema):
         validate=one_of("all", "segment", "channel", "plan", "product", "currency", "account"),
     )
     format = form()
+
+
+class RevenueRetentionParameters(Schema):
+    period = fields.String(
+        validate=validate.Length(1, 20),
+        metadata=said("2026, 2026-Q1 or 2026-03; a window ends with each of its parts"),
+    )
+    grain = fields.String(
+        validate=one_of("month", "quarter", "year"),
+        metadata=said("of those parts, of the fiscal year of as_of where there is no period; else one ends on as_of"),
+    )
+    months = fields.Integer(
+        load_default=12, validate=validate.Range(1, 60), metadata=said("how long each window is, before its last day")
+    )
+    as_of = Day(metadata=said("today, if left out: the last day that counts"))
+    known_at = Instant(
+        metadata=said("ISO 8601 with zone; now, if left out; an earlier instant gives the books as then")
+    )
+    group_by = fields.String(load_default="all", validate=one_of("all", "segment", "channel", "account"))
+    definition = fields.List(
+        fields.String(validate=one_of(*RETENTION_DEFINITIONS)), metadata=said("may be repeated; all, if left out")
+    )
+    currency = fields.String(validate=check_currency, metadata=said("the reporting currency, if left out"))
+    fx = fields.String(
+        validate=one_of("constant", "none"),
+        metadata=said("constant, as the definitions say: at the rates of since, both sides; none: no conversion"),
+    )
+    format = form()
+
+    @validates_schema
+    def refuse_what_would_be_ignored(self, data: dict[str, Any], **_: Any) -> None:
+        if "currency" in data and data.get("fx") == "none":
+            raise ValidationError("With fx=none nothing is converted; leave out one of the two.", "currency")
 
 
 class RenewalParameters(RenewalLineParameters):

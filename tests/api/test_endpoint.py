@@ -81,6 +81,9 @@ STATEMENTS = {
     "/revenue/bookings?fx=none": 2,
     "/revenue/bookings": 3,
     "/revenue/bookings?group_by=product&grain=month": 3,
+    # the grace and the merges; of each window whether all is stored (for each of three), the sums of it and of all, and
+    # the steps of those who may have left; and the rates
+    "/revenue/retention?months=6": 11,
     "/models/current": 2,
     "/definitions": 0,
     # lines, notices, pauses, the grace, their number, the names of groups and the rates: a figure of any day, from the
